@@ -1,0 +1,201 @@
+"""Classification data: synthetic with a knob for every difficulty, real digits, or your own arrays.
+
+Training labels may be noisy, validation labels are clean: a network that memorises the noise is
+punished on the validation set, and that is what makes decay matter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Data:
+    """A classification task: inputs (n, dim) in float32 and labels 0 … classes − 1 in int64.
+
+    Numpy arrays and anything else that ``torch.as_tensor`` reads are accepted.  Raises
+    ``ValueError`` that names the array when shapes, labels or values do not fit.
+    """
+
+    x_train: Tensor
+    y_train: Tensor
+    x_val: Tensor
+    y_val: Tensor
+    settings: dict[str, Any] = field(default_factory=dict, compare=False)  # what made these arrays
+
+    def __post_init__(self) -> None:
+        for part in ("train", "val"):
+            x = _as_inputs(f"x_{part}", getattr(self, f"x_{part}"))
+            y = _as_labels(f"y_{part}", getattr(self, f"y_{part}"))
+            if len(x) != len(y):
+                raise ValueError(f"x_{part} has {len(x)} rows and y_{part} {len(y)}: give one label a row")
+            object.__setattr__(self, f"x_{part}", x)
+            object.__setattr__(self, f"y_{part}", y)
+        if self.x_train.shape[1:] != self.x_val.shape[1:]:
+            raise ValueError(
+                f"x_val has rows of shape {tuple(self.x_val.shape[1:])}, x_train of "
+                f"{tuple(self.x_train.shape[1:])}: both need the same"
+            )
+
+    @property
+    def dim(self) -> int:
+        """Number of inputs."""
+        return self.x_train[0].numel()
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return int(torch.maximum(self.y_train.max(), self.y_val.max())) + 1
+
+    def fingerprint(self) -> str:
+        """A short hash of the arrays, by which a saved table knows its data."""
+        digest = hashlib.sha256()
+        for array in (self.x_train, self.y_train, self.x_val, self.y_val):
+            digest.update(repr(tuple(array.shape)).encode() + array.numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+
+def _as_inputs(name: str, array: Any) -> Tensor:
+    x = torch.as_tensor(array).detach().to("cpu", torch.float32).contiguous()
+    if x.ndim < 2 or x.numel() == 0:
+        raise ValueError(f"{name} has shape {tuple(x.shape)}: give (n, dim) with n and dim at least 1")
+    if not bool(x.isfinite().all()):
+        raise ValueError(f"{name} holds NaN or infinity: give finite numbers")
+    return x
+
+
+def _as_labels(name: str, array: Any) -> Tensor:
+    y = torch.as_tensor(array).detach().cpu()
+    if y.ndim != 1 or y.is_floating_point() or y.is_complex() or y.dtype == torch.bool:
+        raise ValueError(f"{name} is {y.dtype} of shape {tuple(y.shape)}: give whole numbers of shape (n,)")
+    if len(y) and int(y.min()) < 0:
+        raise ValueError(f"{name} holds the label {int(y.min())}: give 0, 1, … classes − 1")
+    return y.to(torch.int64).contiguous()
+
+
+DIFFICULTIES: dict[str, dict[str, float]] = {
+    "easy": {"separation": 9.0, "label_noise": 0.2},
+    "medium": {"separation": 8.0, "label_noise": 0.4},
+    "hard": {"separation": 7.0, "label_noise": 0.5},
+}
+
+
+def make_data(
+    difficulty: str = "medium",
+    *,
+    classes: int = 10,
+    clusters: int = 5,
+    separation: float | None = None,
+    label_noise: float | None = None,
+    n_train: int = 2048,
+    n_val: int = 2000,
+    dim: int = 40,
+    seed: int = 0,
+) -> Data:
+    """Gaussian clusters, five a class: unit noise around centres at distance ``separation`` from 0.
+
+    Each keyword turns one knob of difficulty, over the preset ``easy``, ``medium`` or ``hard``:
+
+    - ``separation``: how far the clusters stand from the origin, in standard deviations of the
+      noise; closer clusters overlap, and even the best classifier errs.
+    - ``label_noise``: the share of training labels redrawn at random; what there is to overfit.
+      Validation labels stay clean.
+    - ``clusters``: how many clusters make a class; with one, a linear classifier would do.
+    - ``classes``: more classes, more borders, fewer examples of each.
+    - ``n_train``: fewer examples are easier to memorise and harder to learn from.
+    - ``dim``: more dimensions, more noise to fit.
+
+    The same arguments and ``seed`` give the same arrays.  Raises ``ValueError`` for an argument
+    out of range.
+    """
+    if difficulty not in DIFFICULTIES:
+        raise ValueError(f"difficulty={difficulty!r}: choose one of {', '.join(DIFFICULTIES)}")
+    preset = DIFFICULTIES[difficulty]
+    separation = preset["separation"] if separation is None else separation
+    label_noise = preset["label_noise"] if label_noise is None else label_noise
+    _require("classes", classes, classes == int(classes) and classes >= 2, "a whole number from 2 up")
+    _require("clusters", clusters, clusters == int(clusters) and clusters >= 1, "a whole number from 1 up")
+    _require("seed", seed, seed == int(seed) and seed >= 0, "a whole number from 0 up")
+    _require("separation", separation, 0 <= separation < float("inf"), "a number from 0 up")
+    _require("label_noise", label_noise, 0 <= label_noise <= 1, "a share from 0 to 1")
+    _require("n_train", n_train, n_train == int(n_train) and n_train >= 1, "a whole number from 1 up")
+    _require("n_val", n_val, n_val == int(n_val) and n_val >= 1, "a whole number from 1 up")
+    _require("dim", dim, dim == int(dim) and dim >= 1, "a whole number from 1 up")
+
+    # One stream a purpose, so that turning one knob leaves the other draws as they were.
+    centre_rng, train_rng, val_rng, label_rng = np.random.default_rng(seed).spawn(4)
+    centres = centre_rng.standard_normal((classes, clusters, dim))
+    centres *= separation / np.linalg.norm(centres, axis=-1, keepdims=True)
+    y_train = train_rng.integers(classes, size=n_train)
+    x_train = centres[y_train, train_rng.integers(clusters, size=n_train)] + train_rng.standard_normal(
+        (n_train, dim)
+    )
+    y_val = val_rng.integers(classes, size=n_val)
+    x_val = centres[y_val, val_rng.integers(clusters, size=n_val)] + val_rng.standard_normal((n_val, dim))
+    settings = {
+        "data": "synthetic", "classes": classes, "clusters": clusters, "separation": separation,
+        "label_noise": label_noise,
+        "n_train": n_train, "n_val": n_val, "dim": dim, "data_seed": seed,
+    }  # fmt: skip
+    return Data(
+        torch.from_numpy(x_train),
+        torch.from_numpy(_redraw_labels(y_train, label_noise, classes, label_rng)),
+        torch.from_numpy(x_val),
+        torch.from_numpy(y_val),
+        settings,
+    )
+
+
+def load_digits_data(label_noise: float = 0.3, seed: int = 0) -> Data:
+    """Scikit-learn's 1,797 handwritten digits (8 × 8 pixels), which need no download.
+
+    One half trains, with a share ``label_noise`` of its labels redrawn at random; the other half
+    validates, with clean labels.  Pixels are centred and divided by one common scale, both taken
+    from the training half.  ``seed`` fixes the split and the noise.
+    """
+    from sklearn.datasets import load_digits
+
+    _require("label_noise", label_noise, 0 <= label_noise <= 1, "a share from 0 to 1")
+    x, y = load_digits(return_X_y=True)
+    split_rng, label_rng = np.random.default_rng(seed).spawn(2)
+    order = split_rng.permutation(len(x))
+    train, val = order[: len(x) // 2], order[len(x) // 2 :]
+    mean, scale = x[train].mean(axis=0), x[train].std()
+    return Data(
+        torch.from_numpy((x[train] - mean) / scale),
+        torch.from_numpy(_redraw_labels(y[train], label_noise, 10, label_rng)),
+        torch.from_numpy((x[val] - mean) / scale),
+        torch.from_numpy(y[val]),
+        {"data": "digits", "label_noise": label_noise, "data_seed": seed},
+    )
+
+
+def load_arrays(path: str | Path) -> Data:
+    """Your own data: an ``.npz`` file that holds x_train, y_train, x_val and y_val.
+
+    Raises ``ValueError`` if an array is missing or does not fit, ``OSError`` if there is no file.
+    """
+    names = ("x_train", "y_train", "x_val", "y_val")
+    with np.load(path, allow_pickle=False) as arrays:
+        if missing := [name for name in names if name not in arrays]:
+            raise ValueError(f"{path} has no {', '.join(missing)}: save it with np.savez(path, x_train=…, …)")
+        x_train, y_train, x_val, y_val = (arrays[name] for name in names)
+        return Data(x_train, y_train, x_val, y_val, {"data": Path(path).name})
+
+
+def _redraw_labels(y: Any, share: float, classes: int, rng: np.random.Generator) -> Any:
+    """``y`` with a random ``share`` of its labels redrawn; a redrawn label may come out the same."""
+    chosen = rng.random(len(y)) < share
+    return np.where(chosen, rng.integers(classes, size=len(y)), y)
+
+
+def _require(name: str, value: Any, fits: bool, wanted: str) -> None:
+    if not fits:
+        raise ValueError(f"{name}={value!r}: give {wanted}")

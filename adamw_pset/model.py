@@ -1,0 +1,100 @@
+"""The network, one copy per run, stacked: initial weights, loss, gradient.
+
+A multilayer perceptron without biases.  ``theta`` is the list of its weight matrices, each of shape
+(runs, inputs, outputs), so that one batched product serves a layer of all runs, and one call of an
+update rule moves a layer of all runs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+LOGIT_SCALE = 4.0  # how confident the last layer can be, since the length of its weights is fixed
+NORM_EPS = 1e-12  # so small that the length of the weights really does not matter
+
+
+@dataclass(frozen=True)
+class StackedMLP:
+    """An MLP with layer widths ``sizes`` = (inputs, hidden, …, classes), evaluated for many runs.
+
+    ``scale_invariant``: each hidden matrix is followed by a layer norm without parameters, and the
+    last one is used as W·4√classes/‖W‖, so the loss depends on every matrix through its direction
+    alone.  Otherwise this is the plain ReLU network.
+    """
+
+    sizes: tuple[int, ...]
+    scale_invariant: bool = True
+
+    @property
+    def shapes(self) -> list[tuple[int, int]]:
+        """Shape of each weight matrix, (inputs, outputs)."""
+        return list(pairwise(self.sizes))
+
+    def init(self, generator: torch.Generator) -> list[Tensor]:
+        """Initial weights of one run: normal with variance 2/inputs (He et al., 2015)."""
+        return [math.sqrt(2 / n) * torch.randn(n, k, generator=generator) for n, k in self.shapes]
+
+    def logits(self, theta: list[Tensor], x: Tensor) -> Tensor:
+        """Logits (runs, batch, classes) for inputs ``x`` (runs, batch, inputs)."""
+        a = x
+        for W in theta[:-1]:
+            z = torch.bmm(a, W)
+            a = F.layer_norm(z, z.shape[-1:], eps=NORM_EPS).relu_() if self.scale_invariant else z.relu_()
+        return torch.bmm(a, self._last(theta[-1])[0])
+
+    def gradient(self, theta: list[Tensor], x: Tensor, y: Tensor) -> list[Tensor]:
+        """Gradient of each run's mean cross-entropy, in the shapes of ``theta``, by backpropagation.
+
+        ``x`` (runs, batch, inputs), ``y`` (runs, batch).  The same numbers as autograd, without
+        building its graph at every step.
+        """
+        inputs, norms, a = [x], [], x
+        for W in theta[:-1]:
+            a = torch.bmm(a, W)
+            if self.scale_invariant:
+                z = a
+                a, mean, rstd = torch.native_layer_norm(z, z.shape[-1:], None, None, NORM_EPS)
+                norms.append((z, mean, rstd))
+            a = a.relu_()
+            inputs.append(a)
+        W, factor = self._last(theta[-1])
+
+        delta = torch.softmax(torch.bmm(a, W), dim=-1)
+        labels = y.unsqueeze(-1)
+        delta.scatter_add_(-1, labels, delta.new_full((1, 1, 1), -1.0).expand_as(labels))
+        delta /= y.shape[-1]
+
+        gradient = [self._through_last(theta[-1], torch.bmm(a.mT, delta), factor)]
+        for W_above, a, a_below in zip([*theta[1:-1], W][::-1], inputs[::-1], inputs[-2::-1], strict=False):
+            delta = torch.ops.aten.threshold_backward(torch.bmm(delta, W_above.mT), a, 0)  # through ReLU
+            if self.scale_invariant:
+                z, mean, rstd = norms.pop()
+                delta, _, _ = torch.ops.aten.native_layer_norm_backward(
+                    delta, z, z.shape[-1:], mean, rstd, None, None, [True, False, False]
+                )
+            gradient.append(torch.bmm(a_below.mT, delta))
+        return gradient[::-1]
+
+    def _last(self, W: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The last matrix as it is used, and the factor on it if there is one."""
+        if not self.scale_invariant:
+            return W, None
+        factor = LOGIT_SCALE * math.sqrt(W.shape[-1]) / _length(W)
+        return factor * W, factor
+
+    def _through_last(self, W: Tensor, gradient: Tensor, factor: Tensor | None) -> Tensor:
+        """From the gradient in W·c/‖W‖ to the gradient in W, which is orthogonal to W."""
+        if factor is None:
+            return gradient
+        along = (W * gradient).sum((1, 2), keepdim=True) / _length(W) ** 2
+        return factor * (gradient - along * W)
+
+
+def _length(W: Tensor) -> Tensor:
+    return W.square().sum((1, 2), keepdim=True).sqrt()

@@ -1,0 +1,137 @@
+"""The tidy table of a sweep: one row a run, with the settings that made it, in memory and on disk.
+
+On disk a table is a CSV file whose first line is a comment that holds the settings as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+KEY = ["optimizer", "lr", "decay", "seed"]
+METRICS = ["val_accuracy", "val_loss", "train_accuracy", "train_loss"]
+COLUMNS = [*KEY, *METRICS, "diverged"]
+
+
+class TableError(ValueError):
+    """A table that cannot be read, or cannot be joined with another."""
+
+
+def write_whole(path: str | Path, text: str) -> None:
+    """Write ``text`` to ``path`` so that a reader sees the old file or the new one, never a part."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def write_table(table: pd.DataFrame, path: str | Path) -> None:
+    """Save ``table`` and its settings (``table.attrs``) to ``path``; floats keep every digit."""
+    header = "# " + json.dumps(table.attrs, ensure_ascii=False)
+    write_whole(path, header + "\n" + table.to_csv(index=False))
+
+
+def read_table(path: str | Path) -> pd.DataFrame:
+    """A table that ``write_table`` saved.
+
+    Raises ``TableError`` if the file is no such table, ``OSError`` if it cannot be opened.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            header = file.readline()
+            settings = {}
+            if header.startswith("# {"):
+                settings = json.loads(header.removeprefix("# "))
+            else:
+                file.seek(0)
+            table = pd.read_csv(file, converters=dict.fromkeys(("lr", "decay", *METRICS), _number))
+    except (
+        UnicodeDecodeError,
+        json.JSONDecodeError,
+        pd.errors.ParserError,
+        pd.errors.EmptyDataError,
+    ) as error:
+        raise TableError(f"{path} is not a table of runs: {error}") from error
+    try:
+        table = check_table(table)
+    except TableError as error:
+        raise TableError(f"{path}: {error}") from error
+    table.attrs.update(settings)
+    return table
+
+
+def settings_of(table: pd.DataFrame) -> dict[str, Any]:
+    """The settings that made ``table``."""
+    return {str(name): value for name, value in table.attrs.items()}
+
+
+def _number(text: str) -> float:
+    return float(text or "nan")  # Python's own float keeps every digit in every version of pandas
+
+
+def check_table(table: pd.DataFrame) -> pd.DataFrame:
+    """``table`` itself, if it has the columns and values of a sweep; else ``TableError``."""
+    if missing := [name for name in COLUMNS if name not in table.columns]:
+        raise TableError(f"column {', '.join(missing)} is missing; a table of runs has {', '.join(COLUMNS)}")
+    if table.empty:
+        raise TableError("the table holds no runs")
+    for name in ("lr", "decay", *METRICS):
+        if not pd.api.types.is_numeric_dtype(table[name]):
+            raise TableError(f"column {name} should hold numbers, not {table[name].dtype}")
+    if table["diverged"].dtype != bool:
+        raise TableError(f"column diverged should hold True or False, not {table['diverged'].dtype}")
+    if table.duplicated(KEY).any():
+        twice = table.loc[table.duplicated(KEY), KEY].iloc[0].to_dict()
+        raise TableError(f"the run {twice} appears twice: each optimizer, lr, decay, seed stands once")
+    return table
+
+
+def difference(ours: dict[str, Any], theirs: dict[str, Any], prefix: str = "") -> str | None:
+    """The first setting in which two tables differ, in words; None if they agree."""
+    for name in sorted(set(ours) | set(theirs)):
+        a, b = ours.get(name), theirs.get(name)
+        if isinstance(a, dict) and isinstance(b, dict):
+            if found := difference(a, b, f"{prefix}{name}."):
+                return found
+        elif a != b:
+            return f"{prefix}{name} is {_short(b)} there and {_short(a)} here"
+    return None
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) < 60 else text[:57] + "..."
+
+
+def join(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """One table of the runs of several optimizers that share their other settings.
+
+    Raises ``TableError`` if data or training differ, or an optimizer appears in two tables.
+    """
+    parts = list(tables)
+    first = settings_of(parts[0])
+    optimizers: dict[str, Any] = {}
+    for part in parts:
+        if found := difference(_shared(first), _shared(settings_of(part))):
+            raise TableError(f"these tables do not belong together: {found}")
+        optimizers |= part.attrs.get("optimizers", {})
+    table = check_table(pd.concat([part.assign() for part in parts], ignore_index=True))
+    table.attrs.update(first | {"optimizers": optimizers})
+    return table
+
+
+def _shared(settings: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name != "optimizers"}

@@ -1,0 +1,114 @@
+"""Trains a block of stacked runs from their initial weights to the end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from adamw_pset.data import Data
+from adamw_pset.model import StackedMLP
+from adamw_pset.rule import State
+from adamw_pset.table import METRICS
+from adamw_pset.trial import Stepper
+
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "cosine": lambda done: 0.5 * (1 + math.cos(math.pi * done)),
+    "constant": lambda done: 1.0,
+}
+INIT, BATCHES = 0, 1  # one random stream of a seed for each purpose
+
+
+class Run(NamedTuple):
+    lr: float
+    decay: float
+    seed: int
+
+
+class Task(NamedTuple):
+    """All that a block of runs needs to know."""
+
+    step: Stepper
+    scheduled: bool  # does the schedule multiply the decay?
+    net: StackedMLP
+    data: dict[int, Data]  # by seed
+    epochs: int
+    batch_size: int
+    schedule: str
+    device: torch.device
+
+
+@torch.no_grad()
+def train(task: Task, runs: list[Run], tick: Callable[[], None]) -> pd.DataFrame:
+    """Train a block of runs from their initial weights to the end; one row a run.
+
+    ``tick`` is called after every epoch.
+    """
+    seeds = sorted({run.seed for run in runs})
+    row = torch.tensor([seeds.index(run.seed) for run in runs], device=task.device)
+    initial = [task.net.init(stream(seed, INIT)) for seed in seeds]
+    theta = [torch.stack(Ws).to(task.device)[row] for Ws in zip(*initial, strict=True)]
+    state: list[Any] = [State.zeros(W) for W in theta]
+    lr = torch.tensor([run.lr for run in runs], device=task.device).reshape(-1, 1, 1)
+    decay = torch.tensor([run.decay for run in runs], device=task.device).reshape(-1, 1, 1)
+
+    data = [task.data[seed] for seed in seeds]
+    x_train, y_train, x_val, y_val = (
+        torch.stack([getattr(d, name) for d in data]).to(task.device)
+        for name in ("x_train", "y_train", "x_val", "y_val")
+    )
+    x_train, x_val = x_train.flatten(2), x_val.flatten(2)
+    orders = [stream(seed, BATCHES) for seed in seeds]
+    n_train = x_train.shape[1]
+    per_epoch = n_train // task.batch_size
+    each_seed = torch.arange(len(seeds), device=task.device).unsqueeze(1)
+    for epoch in range(task.epochs):
+        order = torch.stack([torch.randperm(n_train, generator=g) for g in orders]).to(task.device)
+        for i, batch in enumerate(torch.split(order, task.batch_size, dim=1)[:per_epoch]):
+            s_t = SCHEDULES[task.schedule]((epoch * per_epoch + i) / (task.epochs * per_epoch))
+            gradient = task.net.gradient(
+                theta, x_train[each_seed, batch][row], y_train[each_seed, batch][row]
+            )
+            for k, g in enumerate(gradient):
+                decay_t = s_t * decay if task.scheduled else decay
+                theta[k], state[k] = task.step(theta[k], g, state[k], s_t * lr, decay_t)
+        tick()
+
+    columns = {
+        "val": evaluate(task.net, theta, x_val, y_val, row),
+        "train": evaluate(task.net, theta, x_train, y_train, row),
+    }
+    finite = torch.stack([W.flatten(1).isfinite().all(1) for W in theta]).all(0)
+    table = pd.DataFrame(runs)
+    for part, (accuracy, loss) in columns.items():
+        table[f"{part}_accuracy"] = accuracy.tolist()
+        table[f"{part}_loss"] = loss.tolist()
+        finite &= loss.isfinite()
+    table["diverged"] = (~finite).tolist()
+    table.loc[table["diverged"], METRICS] = np.nan
+    return table
+
+
+def evaluate(
+    net: StackedMLP, theta: list[Tensor], x: Tensor, y: Tensor, row: Tensor, chunk: int = 256
+) -> tuple[Tensor, Tensor]:
+    """Accuracy and mean cross-entropy of each run, (runs,); ``x[row]`` and ``y[row]`` are its data."""
+    right = torch.zeros(len(row), dtype=torch.int64, device=x.device)
+    loss = torch.zeros(len(row), dtype=torch.float64, device=x.device)
+    for x_part, y_part in zip(torch.split(x, chunk, 1), torch.split(y, chunk, 1), strict=True):
+        logits, labels = net.logits(theta, x_part[row]), y_part[row]
+        right += (logits.argmax(-1) == labels).sum(1)
+        loss += F.cross_entropy(logits.mT, labels, reduction="none").sum(1, dtype=torch.float64)
+    return right.double() / y.shape[1], loss / y.shape[1]
+
+
+def stream(seed: int, purpose: int) -> torch.Generator:
+    """The random stream of a seed for one purpose."""
+    words = np.random.SeedSequence([seed, purpose]).generate_state(2, np.uint32)
+    return torch.Generator().manual_seed(int(words[0]) << 31 | int(words[1]) >> 1)

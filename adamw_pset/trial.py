@@ -1,0 +1,113 @@
+"""A small trial of a rule before a sweep trusts it: does it fit, and can it move a stack of runs?"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from adamw_pset.rule import Rule, RuleError, State, check_step, hyperparameters, rule_name
+
+# The arguments that can be a decay, and whether a schedule s_t multiplies them: λ_w is a share of
+# θ per step and follows the schedule as η does; λ_ℓ2 and λ_torch meet η·s_t inside the rule.
+DECAYS = {"l2": False, "weight_decay": True, "torch_decay": False}
+
+# One step of a stack of runs: (θ, g, state, η, λ) -> (θ, state), with η and λ of shape (runs, 1, 1).
+Stepper = Callable[[Tensor, Tensor, Any, Tensor, Tensor], tuple[Tensor, Any]]
+
+
+def decay_name(rule: Rule) -> str:
+    """Which of l2, weight_decay, torch_decay the rule takes; RuleError unless it is exactly one."""
+    found = [name for name in DECAYS if name in hyperparameters(rule)]
+    if len(found) != 1:
+        raise RuleError(
+            f"{rule_name(rule)} takes {' and '.join(found) or 'no decay'}; "
+            f"a sweep needs a rule that takes one of {', '.join(DECAYS)}"
+        )
+    return found[0]
+
+
+def stepper(rule: Rule, hyper: dict[str, Any]) -> Stepper:
+    """How to move a stack of runs with ``rule``: all at once if it can, else run by run.
+
+    Raises ``RuleError`` if the rule cannot be called with ``lr``, its decay and ``hyper``, changes
+    its arguments, returns the wrong thing or NaN.  Warns, and says why, when the runs must be
+    moved one by one.
+    """
+    known, decay = hyperparameters(rule), decay_name(rule)
+    given = {"lr", decay, *hyper}
+    if unknown := sorted(given - set(known)):
+        raise RuleError(f"{rule_name(rule)} takes {', '.join(known)}; it has no {', '.join(unknown)}")
+    required = {name for name, default in known.items() if default is inspect.Parameter.empty}
+    if missing := sorted(required - given):
+        raise RuleError(f"{rule_name(rule)} needs a value for {', '.join(missing)}: pass it to the sweep")
+
+    def stacked(theta: Tensor, g: Tensor, state: Any, lr: Tensor, lam: Tensor) -> tuple[Tensor, Any]:
+        return check_step(rule, theta, rule(theta, g, state, lr=lr, **{decay: lam}, **hyper))
+
+    def run_by_run(theta: Tensor, g: Tensor, state: Any, lr: Tensor, lam: Tensor) -> tuple[Tensor, Any]:
+        states = state if isinstance(state, list) else [State.zeros(row) for row in theta]
+        steps = []
+        for row, g_row, s, eta, decay_row in zip(theta, g, states, lr.tolist(), lam.tolist(), strict=True):
+            values = {"lr": eta[0][0], decay: decay_row[0][0]}
+            steps.append(check_step(rule, row, rule(row, g_row, s, **values, **hyper)))
+        return torch.stack([new for new, _ in steps]), [s for _, s in steps]
+
+    alone, alone_error = _try(rule, run_by_run)
+    together, together_error = _try(rule, stacked)
+    if alone is None and together is None:
+        raise RuleError(f"{rule_name(rule)} fails: {_in_words(alone_error)}") from alone_error
+    if together is None:
+        reason = f"on tensors of learning rates it fails ({_in_words(together_error)})"
+    # Two steps of a few float32 operations each: rounding is of order 1e-7 of θ ≈ 1.
+    elif alone is None or torch.allclose(alone, together, rtol=1e-5, atol=1e-6):
+        return stacked
+    else:
+        reason = "on a stack of runs it gives other numbers than on each run alone"
+    warnings.warn(
+        f"{rule_name(rule)} moves the runs one by one, which is slow: {reason}. A rule that uses only "
+        "elementwise operations on theta, grad, lr and decay can move all runs at once.",
+        stacklevel=4,
+    )
+    return run_by_run
+
+
+def _in_words(error: Exception | None) -> str:
+    return str(error) if isinstance(error, RuleError) else f"{type(error).__name__}: {error}"
+
+
+def _try(rule: Rule, step: Stepper) -> tuple[Tensor | None, Exception | None]:
+    """θ after two steps on a small stack of runs, or the error."""
+    generator = torch.Generator().manual_seed(0)
+    theta, *gradients = torch.randn(3, 3, 4, 2, generator=generator)
+    lr = torch.tensor([0.1, 0.01, 0.001]).reshape(3, 1, 1)
+    lam = torch.tensor([0.01, 0.1, 0.001]).reshape(3, 1, 1)
+    state: Any = State.zeros(theta)
+    try:
+        for g in gradients:
+            arguments = {"theta": theta, "grad": g, "lr": lr, "its decay": lam, "the state": state}
+            before = {name: [t.clone() for t in _tensors(value)] for name, value in arguments.items()}
+            theta, new_state = step(theta, g, state, lr, lam)
+            for name, value in arguments.items():
+                if not all(map(torch.equal, before[name], _tensors(value))):
+                    raise RuleError(
+                        f"it changes {name} in place; compute a new tensor instead "
+                        "(theta = theta - ..., not theta -= ...)"
+                    )
+            if not theta.isfinite().all():
+                raise RuleError("it returns NaN or infinity on an ordinary step")
+            state = new_state
+    except Exception as error:
+        return None, error
+    return theta, None
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    """Every tensor in a value made of tuples, lists and tensors."""
+    if isinstance(value, Tensor):
+        return [value]
+    return [t for part in value for t in _tensors(part)] if isinstance(value, tuple | list) else []
