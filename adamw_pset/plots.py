@@ -148,10 +148,10 @@ def describe(table: pd.DataFrame, threshold: float = GOOD) -> str:
     ]
     fit = slope(mean, lrs, decays)
     if np.isfinite(fit):
-        lines.append(
-            f"The good region has slope {fit:+.2f}: ten times the learning rate moves the best decay by "
-            f"a factor of 10^{fit:.1f}."
-        )
+        moves = f"moves the best decay by a factor of 10^{fit:.1f}"
+        if abs(fit) < 0.1:
+            moves = "leaves the best decay where it is"
+        lines.append(f"The good region has slope {fit:+.2f}: ten times the learning rate {moves}.")
     if table["diverged"].any():
         lines.append(f"{int(table['diverged'].sum())} of {len(table)} runs diverged.")
     return " ".join(lines)

@@ -1,0 +1,47 @@
+# Every target makes .venv and installs what it needs.  Needs Python 3.11 or newer, and nothing else.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
+SOURCES := adamw_pset tests
+
+.PHONY: heatmaps figures test lint clean
+.DELETE_ON_ERROR:
+
+heatmaps: .venv/core.done  ## train the default experiment: figures/heatmaps.png, .svg, .csv, tuning.csv
+	$(BIN)/adamw-pset heatmaps --out figures
+
+figures: .venv/core.done  ## every figure of docs/: the four maps, SGD, PyTorch's convention, the plain network
+	$(BIN)/adamw-pset heatmaps --out docs/figures/adam
+	$(BIN)/adamw-pset heatmaps --optimizers sgd sgdw --out docs/figures/sgd
+	$(BIN)/adamw-pset heatmaps --optimizers adamw adamw_torch --out docs/figures/conventions
+	$(BIN)/adamw-pset heatmaps --optimizers adam_l2 adamw --plain --out docs/figures/plain
+
+test: .venv/test.done  ## the whole test suite, with linter and type checker
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+lint: .venv/test.done
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed: make PYTHON=python3.12 …"; exit 1; }
+	@$(PYTHON) -m venv .venv || \
+		{ echo "venv is missing; on Debian or Ubuntu: sudo apt-get install python3-venv"; rm -rf .venv; exit 1; }
+
+.venv/core.done: .venv/bin/python pyproject.toml constraints.txt
+	@echo "Installing into .venv …"
+	@$(PIP_INSTALL) .
+	@touch $@
+
+.venv/%.done: .venv/bin/python pyproject.toml constraints.txt
+	@echo "Installing into .venv, with what '$*' needs …"
+	@$(PIP_INSTALL) '.[$*]'
+	@touch $@ .venv/core.done

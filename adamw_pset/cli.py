@@ -1,0 +1,198 @@
+"""The command line: ``adamw-pset heatmaps`` and ``adamw-pset tuning``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import pandas as pd
+
+from adamw_pset.data import DIFFICULTIES
+from adamw_pset.experiment import log_grid, ranges, task_data
+from adamw_pset.plots import TITLES, describe, heatmaps, save_figure
+from adamw_pset.rule import Rule
+from adamw_pset.sweep import sweep
+from adamw_pset.table import join, read_table, write_table, write_whole
+from adamw_pset.tuning import MEASURES, tuning_card
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; 0 if it went well, 2 for bad input (with one line on stderr), 130 for ctrl-C."""
+    arguments = parser().parse_args(argv)
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: print(f"adamw-pset: {message}", file=sys.stderr)
+            arguments.run(arguments)
+    except (ValueError, OSError) as error:
+        print(f"adamw-pset {arguments.command}: {_one_line(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(
+            "\nStopped. Finished blocks of runs are kept; the same command goes on from there.",
+            file=sys.stderr,
+        )
+        return 130
+    return 0
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())
+
+
+def parser() -> Parser:
+    """The command line and its help."""
+    top = Parser(
+        prog="adamw-pset",
+        description="Heat maps of weight decay: train a small network at every learning rate and decay.",
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+
+    maps = commands.add_parser(
+        "heatmaps",
+        help="train over a grid, draw the heat maps, print the tuning card",
+        description="Trains every (learning rate, decay, seed) and writes heatmaps.png, .svg, .csv and "
+        "tuning.csv into the output folder. Interrupted, the same command goes on where it stopped.",
+    )
+    maps.set_defaults(run=_heatmaps)
+    maps.add_argument(
+        "--optimizers", nargs="+", default=["adam_l2", "adamw"], metavar="NAME",
+        help=f"one column of maps each: {', '.join(TITLES)}, or a function of --rules "
+        "(default: adam_l2 adamw)",
+    )  # fmt: skip
+    maps.add_argument(
+        "--rules", metavar="NOTEBOOK.ipynb",
+        help="take the rules from this notebook instead of the reference",
+    )  # fmt: skip
+    maps.add_argument(
+        "--data",
+        default="synthetic",
+        help="synthetic, digits, or your arrays in a FILE.npz (default: synthetic)",
+    )
+    maps.add_argument(
+        "--difficulty", default="medium", choices=DIFFICULTIES, help="of the synthetic data (default: medium)"
+    )
+    maps.add_argument("--plain", action="store_true", help="a plain network, without normalisation")
+    maps.add_argument("--seeds", type=_count, default=5, metavar="N", help="runs a setting (default: 5)")
+    maps.add_argument(
+        "--grid", type=_count, default=13, metavar="N", help="points on each axis (default: 13)"
+    )
+    maps.add_argument(
+        "--lrs", nargs=2, type=float, metavar=("LOW", "HIGH"),
+        help="range of learning rates (default: one that suits the rule)",
+    )  # fmt: skip
+    maps.add_argument(
+        "--decays", nargs=2, type=float, metavar=("LOW", "HIGH"),
+        help="range of decays, in the rule's own convention (default: one that suits the rule)",
+    )  # fmt: skip
+    maps.add_argument(
+        "--epochs", type=_count, default=20, metavar="N", help="passes over the training data (default: 20)"
+    )
+    maps.add_argument(
+        "--out", type=Path, default=Path("figures"), metavar="DIR", help="where to write (default: figures)"
+    )
+    maps.add_argument("--device", default="cpu", help="cpu, or cuda for a GPU (default: cpu)")
+
+    card = commands.add_parser(
+        "tuning",
+        help="print the tuning card of a saved table",
+        description="Prints what the maps of a saved table say, with 95 %% bootstrap intervals over seeds.",
+    )
+    card.set_defaults(run=_tuning)
+    card.add_argument("results", type=Path, metavar="RESULTS.csv", help="a heatmaps.csv")
+    card.add_argument(
+        "--threshold", type=float, default=0.9, help="accuracy from which a setting is good (default: 0.9)"
+    )
+    return top
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} should be a whole number from 1 up")
+    return int(text)
+
+
+def _heatmaps(arguments: argparse.Namespace) -> None:
+    names = list(dict.fromkeys(arguments.optimizers))
+    rules = find_rules(names, arguments.rules)
+    data = task_data(arguments.data, arguments.difficulty)
+    grids = {name: _grid(name, arguments) for name in names}
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    tables = []
+    for name, rule in rules.items():
+        lrs, decays = grids[name]
+        tables.append(
+            sweep(
+                rule, lrs, decays, data, seeds=arguments.seeds, epochs=arguments.epochs,
+                device=arguments.device, scale_invariant=not arguments.plain,
+                save=arguments.out / "runs" / f"{name}.csv",
+            )
+        )  # fmt: skip
+    table = join(tables)
+    card = tuning_card(table)
+    write_table(table, arguments.out / "heatmaps.csv")
+    write_whole(arguments.out / "tuning.csv", card.to_csv())
+    figure = heatmaps(*tables)
+    for suffix in ("png", "svg"):
+        save_figure(figure, arguments.out / f"heatmaps.{suffix}")
+    print(card_text(card))
+    for each in tables:
+        print(describe(each))
+    print(f"Wrote heatmaps.png, heatmaps.svg, heatmaps.csv and tuning.csv to {arguments.out}")
+
+
+def _grid(name: str, arguments: argparse.Namespace) -> tuple[list[float], list[float]]:
+    lrs, decays = ranges(name, not arguments.plain)
+    (lr_low, lr_high), (decay_low, decay_high) = arguments.lrs or lrs, arguments.decays or decays
+    return log_grid(lr_low, lr_high, arguments.grid), log_grid(decay_low, decay_high, arguments.grid)
+
+
+def find_rules(names: Sequence[str], notebook: str | None) -> dict[str, Rule]:
+    """The update rules of these names, from a notebook or from the reference."""
+    if notebook is not None:
+        from adamw_pset.notebook import load_notebook
+
+        source, place = load_notebook(notebook), notebook
+    else:
+        try:
+            from adamw_pset import optimizers
+        except ImportError:
+            raise ValueError(
+                "the reference rules are not installed here: give --rules NOTEBOOK.ipynb"
+            ) from None
+        source = {name: getattr(optimizers, name) for name in TITLES}
+        place = "the reference"
+    if missing := [name for name in names if not callable(source.get(name))]:
+        known = [name for name in TITLES if callable(source.get(name))]
+        raise ValueError(
+            f"no rule named {', '.join(missing)} in {place}; there are: {', '.join(known) or 'none'}"
+        )
+    return {name: source[name] for name in names}
+
+
+def _tuning(arguments: argparse.Namespace) -> None:
+    print(card_text(tuning_card(read_table(arguments.results), arguments.threshold)))
+
+
+def card_text(card: pd.DataFrame) -> str:
+    """The tuning card as text: a line a measure, a column an optimizer, value [low, high]."""
+    rows = {
+        measure: [
+            f"{row[measure]:.3f} [{row[f'{measure}_low']:.3f}, {row[f'{measure}_high']:.3f}]"
+            for _, row in card.iterrows()
+        ]
+        for measure in MEASURES
+    }
+    return pd.DataFrame.from_dict(rows, orient="index", columns=list(card.index)).to_string()

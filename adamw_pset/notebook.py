@@ -1,0 +1,61 @@
+"""Reads what a notebook defines, without running the work in it."""
+
+from __future__ import annotations
+
+import ast
+import json
+import linecache
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+Namespace = dict[str, Any]
+
+
+def load_notebook(path: str | Path) -> Namespace:
+    """The names that the code cells of a notebook define: imports, functions, classes, constants.
+
+    Only these statements are executed, in order, so no sweep is trained and no figure is drawn.
+    Magics and shell lines are passed over.  A cell that cannot be read, or a definition that fails,
+    is left out with a warning that names the cell.
+
+    Raises ``ValueError`` if the file is not a notebook with Python cells, ``OSError`` if there is none.
+    """
+    namespace: Namespace = {"__name__": "__notebook__"}
+    for number, source in code_cells(path):
+        name = f"<cell {number} of {Path(path).name}>"
+        linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+        try:
+            for statement in ast.parse(source, name).body:
+                if _defines(statement):
+                    exec(compile(ast.Module([statement], []), name, "exec"), namespace)
+        except Exception as error:  # whatever a student's code raises
+            warnings.warn(f"cell {number}: {type(error).__name__}: {error}", stacklevel=2)
+    return namespace
+
+
+def code_cells(path: str | Path) -> Iterator[tuple[int, str]]:
+    """Number (from 1) and source of each code cell, magics and shell lines replaced by ``pass``."""
+    try:
+        cells = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
+        sources = [(cell["cell_type"], "".join(cell["source"])) for cell in cells]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not a Jupyter notebook (format 4): {error}") from error
+    for number, (kind, source) in enumerate(sources, start=1):
+        if kind == "code" and not source.startswith("%%"):
+            lines = [_without_magic(line) for line in source.splitlines()]
+            yield number, "\n".join(lines) + "\n"
+
+
+def _without_magic(line: str) -> str:
+    text = line.lstrip()
+    return line[: len(line) - len(text)] + "pass" if text.startswith(("%", "!", "?")) else line
+
+
+def _defines(statement: ast.stmt) -> bool:
+    if isinstance(statement, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef):
+        return True
+    if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
+        return not any(isinstance(node, ast.Call | ast.Await) for node in ast.walk(statement.value))
+    return False

@@ -1,0 +1,129 @@
+"""The command line, from arguments to files, and the tables that it saves."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_tuning import diagonal, table
+
+from adamw_pset.cli import main
+from adamw_pset.table import TableError, join, read_table, write_table
+from adamw_pset.tuning import tuning_card
+
+TINY = ["--grid", "3", "--seeds", "2", "--epochs", "1"]
+
+
+def test_heatmaps_writes_what_it_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "new" / "figures"
+    assert main(["heatmaps", *TINY, "--out", str(out)]) == 0
+    names = ["heatmaps.csv", "heatmaps.png", "heatmaps.svg", "runs", "tuning.csv"]
+    assert sorted(p.name for p in out.iterdir()) == names
+    results = read_table(out / "heatmaps.csv")
+    assert len(results) == 2 * 3 * 3 * 2
+    printed = capsys.readouterr()
+    assert "two_line_regret" in printed.out
+    assert "100%" in printed.err
+    saved = pd.read_csv(out / "tuning.csv", index_col=0)
+    np.testing.assert_allclose(saved, tuning_card(results), rtol=1e-12)
+    before = (out / "heatmaps.svg").read_bytes()
+    assert main(["heatmaps", *TINY, "--out", str(out)]) == 0  # nothing left to train
+    assert (out / "heatmaps.svg").read_bytes() == before
+    assert main(["tuning", str(out / "heatmaps.csv")]) == 0
+    assert capsys.readouterr().out.splitlines()[-6:] == printed.out.splitlines()[1:7]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("", "the following arguments are required: COMMAND"),
+        ("paint", "invalid choice: 'paint'"),
+        ("heatmaps --optimizers adamw adm", "no rule named adm in the reference; there are: sgd, sgdw"),
+        ("heatmaps --grid 1", "grid of 1: give at least 2 points"),
+        ("heatmaps --grid 2.5", "'2.5' should be a whole number from 1 up"),
+        ("heatmaps --seeds 0", "'0' should be a whole number from 1 up"),
+        ("heatmaps --lrs -1 1", "range -1 to 1: give two numbers with 0 < low < high"),
+        ("heatmaps --decays 1 0.1", "range 1 to 0.1"),
+        ("heatmaps --lrs nan 1", "range nan to 1"),
+        ("heatmaps --difficulty brutal", "choose from"),
+        ("heatmaps --data iris", "data 'iris': choose synthetic, digits or a file ending in .npz"),
+        ("heatmaps --data {tmp}/no.npz", "no.npz: No such file or directory"),
+        ("heatmaps --device abacus", "device='abacus'"),
+        ("heatmaps --out {tmp}/file/sub", "Not a directory"),
+        ("tuning {tmp}/no.csv", "no.csv: No such file or directory"),
+        ("tuning {tmp}/file", "file is not a table of runs"),
+        ("tuning {tmp}/words.csv", "column optimizer, lr, decay, seed"),
+        ("tuning {tmp}", "Is a directory"),
+        ("tuning {tmp}/good.csv --threshold 2", "threshold=2.0: give an accuracy from 0 to 1"),
+    ],
+)
+def test_bad_input_is_one_line_and_code_2(
+    arguments: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "words.csv").write_text("some,words\n1,2\n")
+    write_table(table(diagonal(0)), tmp_path / "good.csv")
+    try:
+        code = main(arguments.format(tmp=tmp_path).split())
+    except SystemExit as error:
+        code = int(error.code or 0)
+    printed = capsys.readouterr()
+    assert code == 2
+    assert printed.out == ""
+    assert len(printed.err.splitlines()) == 1
+    assert words in printed.err
+    assert printed.err.startswith("adamw-pset")
+
+
+def test_other_settings_in_the_same_folder_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = ["--optimizers", "adamw", "--out", str(tmp_path)]
+    assert main(["heatmaps", *TINY, *out]) == 0
+    before = (tmp_path / "heatmaps.csv").read_bytes()
+    assert main(["heatmaps", *TINY, "--plain", *out]) == 2
+    assert "holds runs of other settings" in capsys.readouterr().err
+    assert (tmp_path / "heatmaps.csv").read_bytes() == before
+
+
+def test_own_arrays_and_ranges_reach_the_sweep(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(128, 3)), rng.integers(2, size=128)
+    np.savez(tmp_path / "mine.npz", x_train=x, y_train=y, x_val=x, y_val=y)
+    options = ["--data", str(tmp_path / "mine.npz"), "--lrs", "0.01", "0.1", "--decays", "0.001", "0.1"]
+    assert main(["heatmaps", *TINY, *options, "--optimizers", "sgd", "--out", str(tmp_path)]) == 0
+    results = read_table(tmp_path / "heatmaps.csv")
+    assert sorted(set(results["decay"])) == [0.001, 0.01, 0.1]
+    assert (results["lr"].min(), results["lr"].max()) == (0.01, 0.1)
+    assert results.attrs["data"]["data"] == "mine.npz"
+
+
+def test_without_the_answers_the_command_asks_for_rules() -> None:
+    code = (
+        "import sys; sys.modules['adamw_pset.optimizers'] = None\n"
+        "from adamw_pset.cli import main\n"
+        "sys.exit(main(['heatmaps']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "the reference rules are not installed here: give --rules NOTEBOOK.ipynb" in done.stderr
+
+
+def test_tables_survive_the_disk(tmp_path: Path) -> None:
+    original = table(diagonal(-2) / 3, "adam_l2")
+    original.loc[3, ["val_accuracy", "val_loss"]] = np.nan
+    original.attrs = {"epochs": 2, "optimizers": {"adam_l2": {"decay": "l2"}}}
+    write_table(original, tmp_path / "t.csv")
+    again = read_table(tmp_path / "t.csv")
+    pd.testing.assert_frame_equal(again, original, check_exact=True)
+    assert again.attrs == original.attrs
+    other = table(diagonal(0), "adamw")
+    other.attrs = {"epochs": 2, "optimizers": {"adamw": {"decay": "weight_decay"}}}
+    assert set(join([again, other]).attrs["optimizers"]) == {"adam_l2", "adamw"}
+    other.attrs["epochs"] = 3
+    with pytest.raises(TableError, match="do not belong together: epochs is 3 there and 2 here"):
+        join([again, other])

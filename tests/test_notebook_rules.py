@@ -1,0 +1,84 @@
+"""Rules from a notebook: what is read, what is left alone, what is said about broken cells."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adamw_pset.cli import main
+from adamw_pset.notebook import load_notebook
+from adamw_pset.table import read_table
+
+RULE = """import torch
+from adamw_pset import State
+BETA = 0.9
+def mine(theta, grad, state, *, lr, weight_decay):
+    m = BETA * state.m + (1 - BETA) * grad
+    return (1 - weight_decay) * theta - lr * torch.sign(m), State(state.t + 1, m, state.v)
+"""
+
+
+def notebook(folder: Path, *sources: Any) -> Path:
+    cells = [{"cell_type": "markdown", "source": ["# Title\n", "1 + 1 = 2 is not code"]}]
+    cells += [{"cell_type": "code", "source": source} for source in sources]
+    path = folder / "answers.ipynb"
+    path.write_text(json.dumps({"cells": cells, "nbformat": 4, "nbformat_minor": 5, "metadata": {}}))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("sources", "names"),
+    [
+        ([RULE], {"mine", "BETA", "State", "torch"}),
+        (["x = 1\n", "y = x + 1\n"], {"x", "y"}),
+        (["%matplotlib inline\n!ls\nz: int = 3\n"], {"z"}),
+        (["%%bash\nexit 1\n", "x = 1"], {"x"}),
+        (["raise SystemExit\n", "table = sweep()\nfor i in range(9): boom\n"], set()),
+        ([["def f():\n", "    return 1\n"]], {"f"}),
+    ],
+)
+def test_definitions_are_read_and_work_is_not_done(
+    tmp_path: Path, sources: list[Any], names: set[str]
+) -> None:
+    found = load_notebook(notebook(tmp_path, *sources))
+    assert {name for name in found if not name.startswith("__")} == names
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [("def f(:\n", "cell 2: SyntaxError"), ("import nothing_of_that_name\n", "cell 2: ModuleNotFoundError")],
+)
+def test_a_broken_cell_is_named_and_the_others_are_read(tmp_path: Path, source: str, words: str) -> None:
+    with pytest.warns(UserWarning, match=words):
+        found = load_notebook(notebook(tmp_path, source, "x = 1"))
+    assert found["x"] == 1
+
+
+def test_sources_can_be_shown(tmp_path: Path) -> None:
+    mine = load_notebook(notebook(tmp_path, RULE))["mine"]
+    assert "torch.sign(m)" in inspect.getsource(mine)
+
+
+def test_heatmaps_from_a_notebook_s_rules(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = notebook(tmp_path, RULE)
+    command = ["heatmaps", "--rules", str(path), "--grid", "2", "--seeds", "1", "--epochs", "1"]
+    assert main([*command, "--optimizers", "mine", "--out", str(tmp_path)]) == 0
+    assert set(read_table(tmp_path / "heatmaps.csv")["optimizer"]) == {"mine"}
+    capsys.readouterr()
+    assert main([*command, "--out", str(tmp_path)]) == 2
+    assert "no rule named adam_l2, adamw" in capsys.readouterr().err
+    path.write_text(path.read_text().replace("BETA * state.m", "0.5 * state.m"))  # another rule now
+    assert main([*command, "--optimizers", "mine", "--out", str(tmp_path)]) == 2
+    assert "optimizers.mine.rule is" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["", "not json", "[]", '{"cells": 3}', '{"cells": [{"cell_type": "code"}]}'])
+def test_a_file_that_is_no_notebook(tmp_path: Path, text: str) -> None:
+    (tmp_path / "no.ipynb").write_text(text)
+    with pytest.raises(ValueError, match="is not a Jupyter notebook"), warnings.catch_warnings():
+        load_notebook(tmp_path / "no.ipynb")
