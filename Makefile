@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
-SOURCES := adamw_pset tests
+SOURCES := adamw_pset autograder tests
 
 .PHONY: heatmaps figures test lint clean
 .DELETE_ON_ERROR:

@@ -1,4 +1,4 @@
-"""The command line: ``adamw-pset heatmaps`` and ``adamw-pset tuning``."""
+"""The command line: ``adamw-pset heatmaps``, ``adamw-pset check`` and ``adamw-pset tuning``."""
 
 from __future__ import annotations
 
@@ -28,12 +28,16 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; 0 if it went well, 2 for bad input (with one line on stderr), 130 for ctrl-C."""
+    """Run a command and return its exit code.
+
+    0: it went well; 1: ``check`` found answers that are wrong or open; 2: bad input, with one line on
+    stderr; 130: ctrl-C.
+    """
     arguments = parser().parse_args(argv)
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_: print(f"adamw-pset: {message}", file=sys.stderr)
-            arguments.run(arguments)
+            return int(arguments.run(arguments) or 0)
     except (ValueError, OSError) as error:
         print(f"adamw-pset {arguments.command}: {_one_line(error)}", file=sys.stderr)
         return 2
@@ -43,7 +47,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 130
-    return 0
 
 
 def _one_line(error: Exception) -> str:
@@ -104,6 +107,15 @@ def parser() -> Parser:
         "--out", type=Path, default=Path("figures"), metavar="DIR", help="where to write (default: figures)"
     )
     maps.add_argument("--device", default="cpu", help="cpu, or cuda for a GPU (default: cpu)")
+
+    checks = commands.add_parser(
+        "check",
+        help="say which answers of a notebook are right, wrong or open",
+        description="Checks the answers in a notebook without running its sweeps: only its imports, "
+        "functions and constants are read. The exit code is 1 while an answer is wrong or open.",
+    )
+    checks.set_defaults(run=_check)
+    checks.add_argument("notebook", type=Path, metavar="NOTEBOOK.ipynb")
 
     card = commands.add_parser(
         "tuning",
@@ -180,6 +192,24 @@ def find_rules(names: Sequence[str], notebook: str | None) -> dict[str, Rule]:
             f"no rule named {', '.join(missing)} in {place}; there are: {', '.join(known) or 'none'}"
         )
     return {name: source[name] for name in names}
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from adamw_pset.checks import verdicts
+    from adamw_pset.notebook import load_notebook, written_answers
+
+    marks = {"": "✓ right", "open": "○ open"}
+    found = verdicts(load_notebook(arguments.notebook))
+    for name, verdict in found.items():
+        mark = marks.get(verdict.mistake, f"✗ {verdict.sentence}")
+        print(f"{name:26}{mark}")
+    written = written_answers(arguments.notebook)
+    for name, state in written.items():
+        print(f"{name:26}{'✓' if state == 'answered' else '○'} {state}")
+    right = sum(not verdict.mistake for verdict in found.values())
+    answered = sum(state == "answered" for state in written.values())
+    print(f"{right} of {len(found)} code answers right, {answered} of {len(written)} written answers given")
+    return int(right < len(found) or answered < len(written))
 
 
 def _tuning(arguments: argparse.Namespace) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 Namespace = dict[str, Any]
+PLACEHOLDER = "Your answer here"  # what a written answer says while it is open
 
 
 def load_notebook(path: str | Path) -> Namespace:
@@ -35,17 +36,34 @@ def load_notebook(path: str | Path) -> Namespace:
     return namespace
 
 
+def written_answers(path: str | Path) -> dict[str, str]:
+    """Of each written question of a notebook: "answered" or "open"."""
+    states = {}
+    for cell in _cells(path):
+        name = str(cell.get("metadata", {}).get("nbgrader", {}).get("grade_id", ""))
+        if name.startswith("written_"):
+            text = "".join(cell["source"]).strip()
+            states[name] = "open" if not text or PLACEHOLDER in text else "answered"
+    return states
+
+
 def code_cells(path: str | Path) -> Iterator[tuple[int, str]]:
     """Number (from 1) and source of each code cell, magics and shell lines replaced by ``pass``."""
-    try:
-        cells = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
-        sources = [(cell["cell_type"], "".join(cell["source"])) for cell in cells]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is not a Jupyter notebook (format 4): {error}") from error
-    for number, (kind, source) in enumerate(sources, start=1):
-        if kind == "code" and not source.startswith("%%"):
+    for number, cell in enumerate(_cells(path), start=1):
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "code" and not source.startswith("%%"):
             lines = [_without_magic(line) for line in source.splitlines()]
             yield number, "\n".join(lines) + "\n"
+
+
+def _cells(path: str | Path) -> list[dict[str, Any]]:
+    try:
+        cells: list[dict[str, Any]] = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
+        for cell in cells:
+            _ = cell["cell_type"], "".join(cell["source"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not a Jupyter notebook (format 4): {error}") from error
+    return cells
 
 
 def _without_magic(line: str) -> str:

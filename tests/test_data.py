@@ -35,10 +35,11 @@ def test_fingerprint_sees_each_array() -> None:
     [
         ({"label_noise": 0.0}, ["x_train", "x_val", "y_val"]),  # noise touches training labels alone
         ({"separation": 2.0}, ["y_train", "y_val"]),
+        ({"n_train": 300}, ["x_val", "y_val"]),
     ],
 )
 def test_a_knob_leaves_the_other_draws_alone(knobs: dict[str, Any], same: list[str]) -> None:
-    one, other = make_data(**SMALL), make_data(**SMALL, **knobs)
+    one, other = make_data(**SMALL), make_data(**{**SMALL, **knobs})
     assert one.fingerprint() != other.fingerprint()
     for name in same:
         assert torch.equal(getattr(one, name), getattr(other, name)), name

@@ -132,6 +132,12 @@ def test_diverged_runs_are_marked() -> None:
     assert table.loc[~table["diverged"], METRICS].notna().all(axis=None)
 
 
+def test_finite_weights_with_an_infinite_loss_have_diverged() -> None:
+    # One step of size 1e18: weights of 1e17, whose product over three layers overflows float32.
+    table = run(O.sgdw, lrs=[1e18], decays=[0.1], scale_invariant=False, epochs=1, batch_size=160)
+    assert table["diverged"].all()
+
+
 def broken(name: str) -> Rule:
     """AdamW with one thing wrong in how it behaves as a function."""
 

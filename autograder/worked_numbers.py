@@ -1,0 +1,71 @@
+"""Builds the numbers behind ``check``: what is right on fixed inputs, and what each mistake gives.
+
+python -m autograder.worked_numbers            writes adamw_pset/worked_numbers.json
+python -m autograder.worked_numbers --check    says whether that file is up to date (exit code 1 if not)
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import adamw_pset
+from adamw_pset.observe import Observation, observe
+from adamw_pset.table import write_whole
+from autograder.mistakes import SENTENCES, known
+from autograder.questions import ALL, TOLERANCE, Question
+from autograder.variants import compiled
+
+TARGET = Path(adamw_pset.__file__).parent / "worked_numbers.json"
+
+
+def build() -> str:
+    """The text of the file."""
+    questions = {question.name: worked(question) for question in ALL if question.kind != "written"}
+    return json.dumps({"sentences": SENTENCES, "questions": questions}, ensure_ascii=False) + "\n"
+
+
+def worked(question: Question) -> dict[str, Any]:
+    """What ``check`` needs to know of one question."""
+    inputs = question.inputs()
+    right = observe(question.kind, inputs, question.reference)
+    assert right.event is None, (question.name, right.event)
+    mistakes = []
+    for mistake, number, source in known(question.name):
+        seen = observe(question.kind, inputs, compiled(question.name, source, f"<{mistake.id} {number}>"))
+        if seen.event is None and not seen.remarks:  # else what was observed names it already
+            mistakes.append({"id": mistake.id, "records": _rounded(seen)})
+    return {
+        "kind": question.kind, "parts": list(question.parts), "tolerance": TOLERANCE,
+        "inputs": [_plain(trial) for trial in inputs], "expected": _rounded(right), "mistakes": mistakes,
+    }  # fmt: skip
+
+
+def _rounded(observation: Observation) -> list[dict[str, Any]]:
+    """Ten digits: five more than a comparison looks at."""
+    return [
+        {name: np.vectorize(lambda x: float(f"{x:.10g}"))(array).tolist() for name, array in record.items()}
+        for record in observation.records
+    ]
+
+
+def _plain(value: Any) -> Any:
+    """``value`` in types that JSON knows."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+if __name__ == "__main__":
+    text = build()
+    if "--check" not in sys.argv:
+        write_whole(TARGET, text)
+    elif not TARGET.exists() or TARGET.read_text(encoding="utf-8") != text:
+        sys.exit(f"{TARGET.name} is out of date: run python -m autograder.worked_numbers")

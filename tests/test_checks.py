@@ -1,0 +1,288 @@
+"""The kill table: each known mistake is named as itself, each right variant is accepted."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from adamw_pset import State, checks
+from adamw_pset import optimizers as O
+from adamw_pset.checks import CheckFailed, NotAnswered, check, judge, numbers, summary
+from adamw_pset.cli import main
+from adamw_pset.observe import observe
+from autograder import worked_numbers
+from autograder.mistakes import CATALOGUE, SENTENCES, known
+from autograder.questions import ALL, QUESTIONS
+from autograder.variants import CODE, compiled, textbook
+
+KNOWN = [
+    pytest.param(question, entry.id, source, id=f"{question}-{entry.id}-{number}")
+    for question in CODE
+    for entry, number, source in known(question)
+]
+
+
+@pytest.mark.parametrize(("question", "mistake", "source"), KNOWN)
+def test_each_mistake_is_named(question: str, mistake: str, source: str) -> None:
+    answer = compiled(question, source, f"<{question} {mistake}>")
+    asked = QUESTIONS[question]
+    verdict = judge(question, observe(asked.kind, asked.inputs(), answer))
+    assert verdict.mistake == mistake, verdict.sentence
+    with pytest.raises(CheckFailed) as error:
+        check(question, answer)
+    assert verdict.sentence.split("{")[0] in str(error.value)
+
+
+def test_the_table_of_mistakes(capsys: pytest.CaptureFixture[str]) -> None:
+    covered = {mistake.values[1] for mistake in KNOWN}
+    unnamed = {entry.id for entry in CATALOGUE} - covered
+    assert unnamed == {"open", "not_a_function", "wrong_signature"}  # have tests of their own below
+    assert len(SENTENCES) == len(CATALOGUE) == len(set(SENTENCES.values()))
+    with capsys.disabled():
+        print("\nmistake                       questions  named as")
+        for entry in CATALOGUE:
+            print(f"{entry.id:30}{len(entry.variants):<11}{entry.sentence[:90]}")
+
+
+def adamw_numpy(theta, grad, state, *, lr, weight_decay, beta1=0.9, beta2=0.999, eps=1e-8):  # type: ignore[no-untyped-def]
+    th, g, m, v = (np.array(part) for part in (theta, grad, state.m, state.v))
+    t = state.t + 1
+    m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g * g
+    th = th - weight_decay * th - lr * (m / (1 - beta1**t)) / (np.sqrt(v / (1 - beta2**t)) + eps)
+    return torch.as_tensor(th), State(t, torch.as_tensor(m), torch.as_tensor(v))
+
+
+def adamw_copies(theta, grad, state, *, lr, weight_decay, beta1=0.9, beta2=0.999, eps=1e-8):  # type: ignore[no-untyped-def]
+    theta, m, v = theta.clone(), state.m.clone(), state.v.clone()
+    m.mul_(beta1).add_(grad, alpha=1 - beta1)
+    v.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
+    t = state.t + 1
+    step = lr * (1 - beta2**t) ** 0.5 / (1 - beta1**t)
+    theta.mul_(1 - weight_decay)
+    theta.addcdiv_(m, v.sqrt() + eps * (1 - beta2**t) ** 0.5, value=-step)
+    return theta, (t, m, v)
+
+
+def adamw_float32(theta, grad, state, **hyper):  # type: ignore[no-untyped-def]
+    state = State(state.t, state.m.float(), state.v.float())
+    return O.adamw(theta.float(), grad.float(), state, **hyper)
+
+
+def adamw_noisy(theta, grad, state, *, lr, weight_decay, beta1=0.9, beta2=0.999, eps=1e-8, verbose=True):  # type: ignore[no-untyped-def]
+    print("step", state.t)
+    __import__("warnings").warn("mind the step", stacklevel=1)
+    new, after = O.adam(theta, grad, state, lr=lr, beta1=beta1, beta2=beta2, eps=eps)
+    return new - weight_decay * theta, after
+
+
+def adam_l2_by_adam(theta, grad, state, *, lr, l2, beta1=0.9, beta2=0.999, eps=1e-8):  # type: ignore[no-untyped-def]
+    return O.adam(theta, torch.add(grad, theta, alpha=l2), state, lr=lr, beta1=beta1, beta2=beta2, eps=eps)
+
+
+def sgdw_lerp(theta, grad, state, *, lr, weight_decay, beta1=1.0):  # type: ignore[no-untyped-def]
+    m = torch.lerp(state.m, grad, beta1)
+    return theta - weight_decay * theta - lr * m, State(state.t + 1, m, state.v)
+
+
+def preconditioner_recursive(grads, beta2):  # type: ignore[no-untyped-def]
+    v = 0
+    for g in grads:
+        v = beta2 * v + (1 - beta2) * g**2
+    return torch.diag(torch.as_tensor((1 - beta2 ** len(grads)) / v) ** 0.5)
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        *[(name, compiled(name, textbook(name))) for name in CODE],
+        *[(question.name, question.reference) for question in ALL if question.reference],
+        ("adamw", adamw_numpy),
+        ("adamw", adamw_copies),
+        ("adamw", adamw_float32),
+        ("adamw", adamw_noisy),
+        ("adam_l2", adam_l2_by_adam),
+        ("sgdw", sgdw_lerp),
+        ("weight_decay_factor", lambda penalty, eta: np.float32(penalty) * eta),
+        ("preconditioner", preconditioner_recursive),
+        ("scaled_penalty_gradient", lambda theta, M, l2: l2 * np.linalg.inv(M) @ theta),
+        ("scaled_penalty_gradient", lambda theta, M, l2: (l2 * np.linalg.inv(M) @ theta).tolist()),
+        ("counterexample", lambda: (torch.diag(torch.tensor([1.0, 4.0])), [1, 0], [0, 2.5])),
+        ("counterexample", lambda: (np.diag([1, 1, 3]), np.array([1, 1, 1]), np.array([1, 2, 3]))),
+        ("counterexample", lambda: (np.array([[2, 1], [1, 2]]), np.array([1, 1]), np.array([1, -1]))),
+        ("counterexample", (np.diag([1e-3, 2e-3]), np.array([1e5, 0]), np.array([0, 1e-5]))),
+        ("good_fraction", lambda table, threshold: _good_by_hand(table, threshold)),
+    ],
+)
+def test_right_variants_are_accepted(question: str, answer: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    check(question, answer)
+    assert capsys.readouterr().out == f"✓ {question}: right.\n"
+
+
+def _good_by_hand(table: Any, threshold: float) -> float:
+    good = 0
+    settings = {(row.lr, row.decay) for row in table.itertuples()}
+    for lr, decay in settings:
+        runs = table[(table.lr == lr) & (table.decay == decay)]
+        good += not runs.diverged.any() and runs.val_accuracy.mean() >= threshold
+    return good / len(settings)
+
+
+def skeleton(theta, grad, state, *, lr, weight_decay, beta1=0.9, beta2=0.999, eps=1e-8):  # type: ignore[no-untyped-def]
+    """To be written."""
+    theta = ...
+    return theta, State(state.t + 1, state.m, state.v)
+
+
+def not_yet(theta, grad, state, **hyper):  # type: ignore[no-untyped-def]
+    raise NotImplementedError
+
+
+def divides(theta, grad, state, **hyper):  # type: ignore[no-untyped-def]
+    return theta / 0 if state.t else 1 / 0, state
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "error", "words"),
+    [
+        ("adamw", None, NotAnswered, "still open"),
+        ("adamw", ..., NotAnswered, "still open"),
+        ("adamw", skeleton, NotAnswered, "still open"),
+        ("adamw", not_yet, NotAnswered, "still open"),
+        ("adamw", 0.3, CheckFailed, "A function is asked for, and this is a float"),
+        ("adamw", lambda theta, grad: theta, CheckFailed, "cannot be called as asked"),
+        ("adamw", O.sgdw, CheckFailed, "cannot be called as asked"),
+        ("adamw", divides, CheckFailed, "ZeroDivisionError: division by zero\n    line"),
+        ("adamw", divides, CheckFailed, "return theta / 0 if state.t else 1 / 0, state"),
+        ("counterexample", 3, CheckFailed, "A counterexample is three things"),
+        ("weight_decay_factor", lambda l2, lr: ..., NotAnswered, "still open"),
+    ],
+)
+def test_open_and_unusable_answers(question: str, answer: Any, error: type, words: str) -> None:
+    with pytest.raises(error) as caught:
+        check(question, answer)
+    assert words in str(caught.value)
+
+
+def unknown(change: Callable[..., Any]) -> Callable[..., Any]:
+    def rule(theta, grad, state, **hyper):  # type: ignore[no-untyped-def]
+        return change(*O.adamw(theta, grad, state, **hyper), theta, hyper)
+
+    return rule
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            lambda new, s, old, h: (new - 7 * h["weight_decay"] * old**3, s),
+            "right, so the decay is where to look",
+        ),
+        (lambda new, s, old, h: (new + 0.01, s), "wrong with a decay of 0 too"),
+        (lambda new, s, old, h: (new + (s.t > 2) * 0.01, s), "The first 2 of the steps come out right"),
+        (
+            lambda new, s, old, h: (new, State(s.t, s.m, s.v + (s.t == 5))),
+            "but v in the state that is handed on",
+        ),
+    ],
+)
+def test_an_unknown_mistake_is_narrowed_down(change: Callable[..., Any], words: str) -> None:
+    with pytest.raises(CheckFailed) as caught:
+        check("adamw", unknown(change))
+    assert words in str(caught.value)
+
+
+def test_in_a_notebook_the_message_is_all_that_is_shown() -> None:
+    assert CheckFailed("✗ one\ntwo")._render_traceback_() == ["✗ one", "two"]
+    with pytest.raises(ValueError, match="question 'adam': choose one of weight_decay_factor, sgdw"):
+        check("adam", O.adam)
+
+
+def test_summary_counts_right_wrong_and_open() -> None:
+    found = summary({"adamw": O.adamw, "sgdw": O.sgd, "adam_l2": skeleton, "counterexample": 3})
+    assert found["adamw"] == "right"
+    assert found["sgdw"] == found["counterexample"] == "wrong"
+    assert set(found) == set(CODE)
+    assert found["best_accuracy"] == "open"
+
+
+def test_worked_numbers_are_up_to_date() -> None:
+    assert worked_numbers.TARGET.read_text(encoding="utf-8") == worked_numbers.build()
+
+
+def test_the_stored_file_holds_numbers_and_sentences_alone() -> None:
+    stored = worked_numbers.TARGET.read_text(encoding="utf-8")
+    for code in ("return theta", "lambda ", "def ", "= theta", "sqrt(", "state.m", "np."):
+        assert code not in stored, code
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("question", [q for q in ALL if q.kind in ("rule", "function")], ids=lambda q: q.name)
+def test_fresh_inputs_show_each_mistake_too(question: Any, seed: int) -> None:
+    """A grader draws other inputs: on them too, no mistake passes for right."""
+    inputs = question.inputs(seed)
+    right = observe(question.kind, inputs, question.reference)
+    for entry, number, source in known(question.name):
+        seen = observe(question.kind, inputs, compiled(question.name, source))
+        if seen.event is None and not seen.remarks:
+            gap = checks._first_difference(seen.records, right.records, list(question.parts), 1e-3)
+            assert gap is not None, (entry.id, number)
+
+
+def test_checks_work_where_the_answers_are_not_installed() -> None:
+    code = """
+import sys
+for name in ("adamw_pset.optimizers", "adamw_pset.preconditioner", "autograder"):
+    sys.modules[name] = None
+from adamw_pset.checks import check, CheckFailed
+check("weight_decay_factor", lambda l2, lr: l2 * lr)
+try:
+    check("weight_decay_factor", lambda l2, lr: l2 / lr)
+except CheckFailed as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(
+        "✓ weight_decay_factor: right.\n✗ weight_decay_factor: The learning rate divides"
+    )
+
+
+def test_check_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def written(name: str, text: str) -> dict[str, Any]:
+        return {"cell_type": "markdown", "source": [text], "metadata": {"nbgrader": {"grade_id": name}}}
+
+    code = "def weight_decay_factor(l2, lr):\n    return l2 * lr\ndef counterexample():\n    return None\n"
+    cells = [
+        {"cell_type": "code", "source": code, "metadata": {}},
+        written("written_1a_i", "The gradient of the penalty is …"),
+        written("written_1a_ii", "*Your answer here.*"),
+    ]
+    path = tmp_path / "mine.ipynb"
+    path.write_text(json.dumps({"cells": cells}))
+    assert main(["check", str(path)]) == 1
+    printed = capsys.readouterr().out
+    for words in (
+        "weight_decay_factor       ✓ right",
+        "counterexample            ✗ Nothing came back",
+        "adamw                     ○ open",
+        "written_1a_i              ✓ answered",
+        "written_1a_ii             ○ open",
+        "1 of 9 code answers right, 1 of 2 written",
+    ):
+        assert words in printed
+    imports = "import numpy as np\nimport torch\nfrom adamw_pset import State\n"
+    source = imports + "\n".join(map(textbook, CODE))
+    path.write_text(json.dumps({"cells": [{"cell_type": "code", "source": source, "metadata": {}}]}))
+    assert main(["check", str(path)]) == 0
+    assert "9 of 9 code answers right" in capsys.readouterr().out
+
+
+def test_numbers_are_read_once() -> None:
+    assert numbers() is numbers()
