@@ -122,7 +122,7 @@ def tuning_card(table: pd.DataFrame, threshold: float = 0.9) -> pd.DataFrame:
     two_line_regret and expected_best_of_8, as defined by the functions of those names in this
     module, each of the map of means over seeds; and for each a ``_low`` and a ``_high``: the 95 %
     percentile bootstrap interval over seeds (1,000 resamples, the same for every optimizer).
-    With one seed the bounds are NaN.  Few seeds make percentile intervals somewhat too narrow, and
+    With one seed, or where the measure itself is NaN, the bounds are NaN.  Few seeds make percentile intervals somewhat too narrow, and
     ``best_accuracy`` of a resample leans upwards, as the best of many noisy settings does.
 
     Raises ``ValueError`` for an incomplete grid or a threshold outside 0 … 1.
@@ -149,6 +149,7 @@ def _card(table: pd.DataFrame, threshold: float) -> dict[str, float]:
     card: dict[str, float] = {}
     for name, value, values in zip(MEASURES, measure(accuracy.mean(axis=0)), resampled.T, strict=True):
         values = values[np.isfinite(values)]
-        low, high = np.percentile(values, [tail, 100 - tail]) if len(values) else (np.nan, np.nan)
+        known = len(values) and np.isfinite(value)
+        low, high = np.percentile(values, [tail, 100 - tail]) if known else (np.nan, np.nan)
         card |= {name: value, f"{name}_low": low, f"{name}_high": high}
     return card

@@ -134,6 +134,12 @@ def test_card_has_a_row_an_optimizer_and_is_repeatable() -> None:
         assert high - low < 0.5
 
 
+def test_what_the_map_does_not_show_has_no_interval() -> None:
+    flat, steep = CONSTANT, diagonal(-2)  # the mean map shows no ridge, some resamples would
+    card = tuning_card(table(np.stack([flat, flat, flat, 0.2 * steep + 0.6]))).loc["adamw"]
+    assert card[["slope", "slope_low", "slope_high"]].isna().all()
+
+
 def test_one_seed_has_no_interval() -> None:
     card = tuning_card(table(diagonal(-2))).loc["adamw"]
     assert card[[f"{m}_low" for m in MEASURES]].isna().all()
