@@ -30,7 +30,8 @@ def accuracy_maps(table: pd.DataFrame) -> tuple[Map, Map, Map]:
     check_table(table)
     if (names := sorted(table["optimizer"].unique())) and len(names) > 1:
         raise ValueError(f"table holds {', '.join(names)}: give the runs of one optimizer")
-    accuracy = table["val_accuracy"].where(~table["diverged"], 0.0)
+    spoilt = table.groupby(["lr", "decay"])["diverged"].transform("any")
+    accuracy = table["val_accuracy"].mask(spoilt, 0.0)
     cube = accuracy.set_axis(pd.MultiIndex.from_frame(table[["seed", "lr", "decay"]])).unstack("decay")
     lrs, seeds = np.unique(table["lr"]), np.unique(table["seed"])
     if cube.isna().any(axis=None) or len(cube) != len(lrs) * len(seeds):
@@ -122,8 +123,9 @@ def tuning_card(table: pd.DataFrame, threshold: float = 0.9) -> pd.DataFrame:
     two_line_regret and expected_best_of_8, as defined by the functions of those names in this
     module, each of the map of means over seeds; and for each a ``_low`` and a ``_high``: the 95 %
     percentile bootstrap interval over seeds (1,000 resamples, the same for every optimizer).
-    With one seed, or where the measure itself is NaN, the bounds are NaN.  Few seeds make percentile intervals somewhat too narrow, and
-    ``best_accuracy`` of a resample leans upwards, as the best of many noisy settings does.
+    With one seed, or where the measure itself is NaN, the bounds are NaN.  Few seeds make percentile
+    intervals somewhat too narrow, and ``best_accuracy`` of a resample leans upwards, as the best of
+    many noisy settings does.
 
     Raises ``ValueError`` for an incomplete grid or a threshold outside 0 … 1.
     """

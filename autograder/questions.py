@@ -167,7 +167,8 @@ def best_accuracy(table: pd.DataFrame) -> float:
 
 STATE = ("theta", "t", "m", "v")
 _NAMED = {"decay_times_lr": 0.75}  # a convention of its own, wrong only by the one asked for
-_LATE = {"decay_on_new_theta": 0.75, "t_not_counted": 0.75, "changed_in_place": 0.75, "wrong_dtype": 0.75}
+_FORM = {"t_not_counted": 0.75, "changed_in_place": 0.75, "wrong_dtype": 0.75}
+_LATE = {"decay_on_new_theta": 0.75} | _FORM
 _PART = {
     "bias_left_out": 0.5, "bias_multiplied": 0.5, "bias_square": 0.75, "t_off_by_one": 0.75,
     "eps_inside_root": 0.75, "eps_left_out": 0.75, "eps_before_correction": 0.75,
@@ -206,7 +207,7 @@ ALL = (
     ),
     Question(
         "adam_l2", "2(a) Adam with ℓ2 regularisation", 8, "rule", optimizers.adam_l2,
-        _trials("l2", adaptive=True), STATE, {"decay_times_lr": 0.5} | _LATE | _PART,
+        _trials("l2", adaptive=True), STATE, {"decay_times_lr": 0.5} | _FORM | _PART,
     ),
     Question(
         "adamw", "2(a) AdamW", 10, "rule", optimizers.adamw,

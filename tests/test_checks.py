@@ -52,6 +52,14 @@ def test_the_table_of_mistakes(capsys: pytest.CaptureFixture[str]) -> None:
             print(f"{entry.id:30}{len(entry.variants):<11}{entry.sentence[:90]}")
 
 
+def test_points_and_credit() -> None:
+    assert sum(question.points for question in ALL) == 100
+    for question in ALL:
+        mistakes = {entry.id for entry, _, _ in known(question.name)}
+        assert set(question.credit) <= mistakes, question.name
+        assert all(0 < share < 1 for share in question.credit.values())
+
+
 def adamw_numpy(theta, grad, state, *, lr, weight_decay, beta1=0.9, beta2=0.999, eps=1e-8):  # type: ignore[no-untyped-def]
     th, g, m, v = (np.array(part) for part in (theta, grad, state.m, state.v))
     t = state.t + 1

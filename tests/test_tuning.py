@@ -151,7 +151,9 @@ def test_a_diverged_seed_spoils_its_setting() -> None:
     maps = np.stack([diagonal(-2)] * 2)
     maps[:, 6, 12] = 0.99
     maps[diverged] = np.nan
-    card = tuning_card(table(maps, diverged=diverged))
+    runs = table(maps, diverged=diverged)
+    assert (tuning.accuracy_maps(runs)[2][:, 6, 12] == 0).all()  # in the other seed's map too
+    card = tuning_card(runs)
     assert card.loc["adamw", "best_accuracy"] == pytest.approx(0.95, abs=1e-3)  # the second best
 
 
