@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         print(
-            "\nStopped. Finished blocks of runs are kept; the same command goes on from there.",
+            "\nStopped. Blocks of runs that were finished are kept; the same command goes on from there.",
             file=sys.stderr,
         )
         return 130

@@ -10,13 +10,14 @@ import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from torch import Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Data:
     """A classification task: inputs (n, dim) in float32 and labels 0 … classes − 1 in int64.
 
@@ -28,7 +29,7 @@ class Data:
     y_train: Tensor
     x_val: Tensor
     y_val: Tensor
-    settings: dict[str, Any] = field(default_factory=dict, compare=False)  # what made these arrays
+    settings: dict[str, Any] = field(default_factory=dict)  # what made these arrays
 
     def __post_init__(self) -> None:
         for part in ("train", "val"):
@@ -63,7 +64,10 @@ class Data:
 
 
 def _as_inputs(name: str, array: Any) -> Tensor:
-    x = torch.as_tensor(array).detach().to("cpu", torch.float32).contiguous()
+    x = torch.as_tensor(array).detach()
+    if x.is_complex():
+        raise ValueError(f"{name} holds complex numbers: give real ones")
+    x = x.to("cpu", torch.float32).contiguous()
     if x.ndim < 2 or x.numel() == 0:
         raise ValueError(f"{name} has shape {tuple(x.shape)}: give (n, dim) with n and dim at least 1")
     if not bool(x.isfinite().all()):
@@ -75,9 +79,10 @@ def _as_labels(name: str, array: Any) -> Tensor:
     y = torch.as_tensor(array).detach().cpu()
     if y.ndim != 1 or y.is_floating_point() or y.is_complex() or y.dtype == torch.bool:
         raise ValueError(f"{name} is {y.dtype} of shape {tuple(y.shape)}: give whole numbers of shape (n,)")
+    y = y.to(torch.int64).contiguous()
     if len(y) and int(y.min()) < 0:
         raise ValueError(f"{name} holds the label {int(y.min())}: give 0, 1, … classes − 1")
-    return y.to(torch.int64).contiguous()
+    return y
 
 
 DIFFICULTIES: dict[str, dict[str, float]] = {
@@ -121,14 +126,14 @@ def make_data(
     preset = DIFFICULTIES[difficulty]
     separation = preset["separation"] if separation is None else separation
     label_noise = preset["label_noise"] if label_noise is None else label_noise
-    _require("classes", classes, classes == int(classes) and classes >= 2, "a whole number from 2 up")
-    _require("clusters", clusters, clusters == int(clusters) and clusters >= 1, "a whole number from 1 up")
-    _require("seed", seed, seed == int(seed) and seed >= 0, "a whole number from 0 up")
+    _require("classes", classes, isinstance(classes, int) and classes >= 2, "a whole number from 2 up")
+    _require("clusters", clusters, isinstance(clusters, int) and clusters >= 1, "a whole number from 1 up")
+    _require("seed", seed, isinstance(seed, int) and seed >= 0, "a whole number from 0 up")
     _require("separation", separation, 0 <= separation < float("inf"), "a number from 0 up")
     _require("label_noise", label_noise, 0 <= label_noise <= 1, "a share from 0 to 1")
-    _require("n_train", n_train, n_train == int(n_train) and n_train >= 1, "a whole number from 1 up")
-    _require("n_val", n_val, n_val == int(n_val) and n_val >= 1, "a whole number from 1 up")
-    _require("dim", dim, dim == int(dim) and dim >= 1, "a whole number from 1 up")
+    _require("n_train", n_train, isinstance(n_train, int) and n_train >= 1, "a whole number from 1 up")
+    _require("n_val", n_val, isinstance(n_val, int) and n_val >= 1, "a whole number from 1 up")
+    _require("dim", dim, isinstance(dim, int) and dim >= 1, "a whole number from 1 up")
 
     # One stream a purpose, so that turning one knob leaves the other draws as they were.
     centre_rng, train_rng, val_rng, label_rng = np.random.default_rng(seed).spawn(4)
@@ -184,11 +189,17 @@ def load_arrays(path: str | Path) -> Data:
     Raises ``ValueError`` if an array is missing or does not fit, ``OSError`` if there is no file.
     """
     names = ("x_train", "y_train", "x_val", "y_val")
-    with np.load(path, allow_pickle=False) as arrays:
-        if missing := [name for name in names if name not in arrays]:
-            raise ValueError(f"{path} has no {', '.join(missing)}: save it with np.savez(path, x_train=…, …)")
-        x_train, y_train, x_val, y_val = (arrays[name] for name in names)
-        return Data(x_train, y_train, x_val, y_val, {"data": Path(path).name})
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        arrays = {name: loaded[name] for name in loaded.files}
+    except (ValueError, EOFError, AttributeError, BadZipFile):
+        raise ValueError(
+            f"{path} is not an .npz file of numbers: save it with np.savez(path, x_train=…, …)"
+        ) from None
+    if missing := [name for name in names if name not in arrays]:
+        raise ValueError(f"{path} has no {', '.join(missing)}: save it with np.savez(path, x_train=…, …)")
+    x_train, y_train, x_val, y_val = (arrays[name] for name in names)
+    return Data(x_train, y_train, x_val, y_val, {"data": Path(path).name})
 
 
 def _redraw_labels(y: Any, share: float, classes: int, rng: np.random.Generator) -> Any:

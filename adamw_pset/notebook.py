@@ -31,7 +31,7 @@ def load_notebook(path: str | Path) -> Namespace:
             for statement in ast.parse(source, name).body:
                 if _defines(statement):
                     exec(compile(ast.Module([statement], []), name, "exec"), namespace)
-        except Exception as error:  # whatever a student's code raises
+        except (Exception, SystemExit) as error:  # whatever a student's code raises
             warnings.warn(f"cell {number}: {type(error).__name__}: {error}", stacklevel=2)
     return namespace
 

@@ -76,7 +76,7 @@ def heatmap(
     _mark_diverged(ax, x, y, np.isnan(values))
     if metric == "val_accuracy":
         mean = accuracy.mean(axis=0)
-        _draw_contour(ax, lrs, decays, mean, GOOD)
+        _draw_contour(ax, lrs, decays, np.where(np.isnan(values), np.nan, mean), GOOD)
         _draw_ridge(ax, lrs, decays, mean)
     if np.isfinite(values).any():
         best = np.nanargmin(values) if better_is_less else np.nanargmax(values)
@@ -128,6 +128,8 @@ def color_norm(tables: list[pd.DataFrame], metric: str) -> Normalize:
     values = values[np.isfinite(values)]
     if len(values) == 0:
         return Normalize(0, 1)
+    if values.min() == values.max():
+        return Normalize(0, max(1, values.max()))
     if metric.endswith("loss"):
         return Normalize(values.min(), np.percentile(values, 95))
     return Normalize(np.percentile(values, 3), values.max())
@@ -191,7 +193,7 @@ def _draw_contour(
 ) -> None:
     positive = decays > 0
     inside = mean[:, positive]
-    if min(inside.shape) > 1 and inside.min() < level < inside.max():
+    if min(inside.shape) > 1 and (inside < level).any() and (inside > level).any():
         lines = ax.contour(lrs, decays[positive], inside.T, levels=[level], colors=PAPER, linewidths=1.8)
         lines.set_path_effects([patheffects.withStroke(linewidth=3.4, foreground=INK)])
 

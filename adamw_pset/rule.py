@@ -131,6 +131,15 @@ class RuleOptimizer(torch.optim.Optimizer):
             first = group["lr"]  # schedulers change a tensor in place
             group.setdefault("first_lr", first.clone() if isinstance(first, Tensor) else first)
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """As in torch; raises ``RuleError`` if the state is that of a rule with other arguments."""
+        for group in state_dict["param_groups"]:
+            if missing := [name for name in hyperparameters(self.rule) if name not in group]:
+                raise RuleError(
+                    f"this state is of another rule: {rule_name(self.rule)} needs {', '.join(missing)}"
+                )
+        super().load_state_dict(state_dict)
+
     @overload
     def step(self, closure: None = None) -> None: ...
     @overload

@@ -6,13 +6,15 @@ rule is called as it stands, once a step and weight matrix, for all runs of the 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import functools
 import hashlib
 import inspect
 import math
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import pairwise, product
 from pathlib import Path
@@ -21,6 +23,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 from tqdm.std import tqdm
 
 from adamw_pset import __version__
@@ -82,6 +85,7 @@ def sweep(
     file made with other settings is refused with ``TableError``.  Raises ``RuleError`` for a rule
     that does not fit and ``ValueError`` for an argument out of range.
     """
+    hyper = {name: _plain(name, value) for name, value in hyper.items()}
     lrs, decays, seeds = _grid("lrs", lrs), _grid("decays", decays), _seeds(seeds)
     counts = {
         "epochs": epochs,
@@ -99,27 +103,25 @@ def sweep(
     by_seed = {seed: data if isinstance(data, Data) else data(seed) for seed in seeds}
     first = by_seed[seeds[0]]
     for seed, each in by_seed.items():
-        if (each.dim, len(each.x_train), len(each.x_val)) != (
-            first.dim,
-            len(first.x_train),
-            len(first.x_val),
-        ):
+        if _size(each) != _size(first):
             raise ValueError(f"data({seed}) has another size than data({seeds[0]}): all seeds need the same")
     if len(first.x_train) < batch_size:
         raise ValueError(f"batch_size={batch_size}: there are only {len(first.x_train)} training points")
 
-    net = StackedMLP((first.dim, width, width, max(d.classes for d in by_seed.values())), scale_invariant)
+    net = StackedMLP((first.dim, width, width, first.classes), scale_invariant)
     task = Task(
         stepper(rule, hyper), DECAYS[decay_name(rule)], net, by_seed, epochs, batch_size, schedule, where
     )
     rule_settings = {
-        "decay": decay_name(rule), "lrs": lrs, "decays": decays, "hyper": hyper, "rule": _fingerprint(rule),
+        "decay": decay_name(rule), "lrs": lrs, "decays": decays, "rule": _fingerprint(rule),
+        "hyper": hyper,
     }  # fmt: skip
     settings = {
         "version": __version__,
         "data": {**first.settings, "new_each_seed": not isinstance(data, Data), "hash": first.fingerprint()},
-        "epochs": epochs, "batch_size": batch_size, "width": width, "scale_invariant": scale_invariant,
-        "schedule": schedule, "optimizers": {rule_name(rule): rule_settings},
+        "epochs": int(epochs), "batch_size": int(batch_size), "width": int(width),
+        "scale_invariant": scale_invariant, "schedule": schedule,
+        "optimizers": {rule_name(rule): rule_settings},
     }  # fmt: skip
     kept = _resume(save, settings)
     done = set(kept[KEY[1:]].itertuples(index=False, name=None))
@@ -129,8 +131,9 @@ def sweep(
     tables = [kept]
     blocks = _blocks(missing, block or BLOCK[where.type], _threads(where))
     with tqdm(total=len(wanted), initial=len(wanted) - len(missing), desc=rule_name(rule), unit="run",
-              disable=not progress, bar_format=_BAR) as bar:  # fmt: skip
-        for rows in _train_all(task, blocks, bar):
+              disable=not progress, bar_format=_BAR) as bar, contextlib.closing(
+              _train_all(task, blocks, bar)) as results:  # fmt: skip
+        for rows in results:
             rows.insert(0, "optimizer", rule_name(rule))
             tables.append(rows)
             if save is not None:
@@ -142,7 +145,7 @@ def sweep(
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} runs [{elapsed}<{remaining}]"
 
 
-def _train_all(task: Task, blocks: list[list[Run]], bar: tqdm[Any]) -> Iterator[pd.DataFrame]:
+def _train_all(task: Task, blocks: list[list[Run]], bar: tqdm[Any]) -> Generator[pd.DataFrame, None, None]:
     """The table of each block as it is done.  An interrupt or an error stops every thread first."""
     stop = threading.Event()
     threads_before = torch.get_num_threads()
@@ -222,17 +225,23 @@ def _resume(save: str | Path | None, settings: dict[str, Any]) -> pd.DataFrame:
 
 
 def _fingerprint(rule: Rule) -> str:
-    """A short hash of the rule's source, or of its byte code: a corrected rule is another rule."""
+    """A short hash of the rule's source and of the values it holds: a corrected rule is another rule."""
+    return hashlib.sha256(_identity(rule).encode()).hexdigest()[:16]
+
+
+def _identity(rule: Any) -> str:
+    if isinstance(rule, functools.partial):
+        return f"partial({_identity(rule.func)}, {rule.args!r}, {sorted(rule.keywords.items())!r})"
+    code = getattr(rule, "__code__", None)
+    if code is None:  # an instance of a class with __call__
+        return f"{_identity(type(rule).__call__)} {getattr(rule, '__dict__', {})!r}"
     try:
         text = inspect.getsource(rule)
     except (OSError, TypeError):
-        code = getattr(rule, "__code__", None)
-        text = repr(
-            (code.co_code, code.co_names, [c for c in code.co_consts if not inspect.iscode(c)])
-            if code
-            else rule_name(rule)
-        )
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+        text = repr((code.co_code, code.co_names, [c for c in code.co_consts if not inspect.iscode(c)]))
+    held = [cell.cell_contents for cell in rule.__closure__ or ()]
+    held = [_identity(value) if inspect.isfunction(value) else repr(value) for value in held]
+    return f"{text} {rule.__defaults__!r} {rule.__kwdefaults__!r} {held!r}"
 
 
 def _grid(name: str, values: Iterable[float]) -> list[float]:
@@ -247,6 +256,19 @@ def _seeds(seeds: int | Iterable[int]) -> list[int]:
     if not found or min(found) < 0 or len(set(found)) < len(found):
         raise ValueError(f"seeds={seeds!r}: give how many (from 1 up), or different seeds from 0 up")
     return found
+
+
+def _size(data: Data) -> tuple[int, ...]:
+    return data.dim, data.classes, len(data.x_train), len(data.x_val)
+
+
+def _plain(name: str, value: Any) -> Any:
+    """``value`` as a number that can be written down."""
+    if isinstance(value, Tensor | np.generic) and np.ndim(value) == 0:
+        return value.item()
+    if not isinstance(value, bool | int | float | str):
+        raise ValueError(f"{name}={value!r}: give one number")
+    return value
 
 
 def _positive(name: str, value: int) -> None:

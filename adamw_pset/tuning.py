@@ -119,7 +119,7 @@ def expected_best_of_8(accuracy: Map) -> float:
 def tuning_card(table: pd.DataFrame, threshold: float = 0.9) -> pd.DataFrame:
     """What the maps say in numbers: one row an optimizer.
 
-    Columns: best_accuracy, good_fraction (above ``threshold``), slope, separability,
+    Columns: best_accuracy, good_fraction (at least ``threshold``), slope, separability,
     two_line_regret and expected_best_of_8, as defined by the functions of those names in this
     module, each of the map of means over seeds; and for each a ``_low`` and a ``_high``: the 95 %
     percentile bootstrap interval over seeds (1,000 resamples, the same for every optimizer).

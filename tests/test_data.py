@@ -95,6 +95,16 @@ def test_own_arrays_from_a_file(tmp_path: Path) -> None:
     np.savez(tmp_path / "half.npz", x_train=x, y_train=y)
     with pytest.raises(ValueError, match="has no x_val, y_val"):
         load_arrays(tmp_path / "half.npz")
+    np.save(tmp_path / "one.npy", x)
+    for name, content in (
+        ("one.npz", (tmp_path / "one.npy").read_bytes()),
+        ("empty.npz", b""),
+        ("text.npz", b"x"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ValueError, match=f"{name} is not an .npz file of numbers"):
+            load_arrays(tmp_path / name)
+    assert Data(x, y.astype(np.uint16), x, y).classes == 3
 
 
 X, Y = np.zeros((4, 2)), np.zeros(4, dtype=int)
@@ -118,6 +128,8 @@ X, Y = np.zeros((4, 2)), np.zeros(4, dtype=int)
         (lambda: Data(X, Y, X * np.nan, Y), "x_val holds NaN"),
         (lambda: Data(X, Y / 2, X, Y), "y_train is torch.float64"),
         (lambda: Data(X, Y - 1, X, Y), "y_train holds the label -1"),
+        (lambda: Data(X + 1j, Y, X, Y), "x_train holds complex numbers"),
+        (lambda: make_data(classes=3.0), "classes=3.0"),  # type: ignore[arg-type]
         (lambda: Data(X[:0], Y[:0], X, Y), "x_train has shape"),
     ],
 )

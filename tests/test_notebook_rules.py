@@ -51,7 +51,11 @@ def test_definitions_are_read_and_work_is_not_done(
 
 @pytest.mark.parametrize(
     ("source", "words"),
-    [("def f(:\n", "cell 2: SyntaxError"), ("import nothing_of_that_name\n", "cell 2: ModuleNotFoundError")],
+    [
+        ("def f(:\n", "cell 2: SyntaxError"),
+        ("def f(x=exit(3)): ...\n", "cell 2: SystemExit"),
+        ("import nothing_of_that_name\n", "cell 2: ModuleNotFoundError"),
+    ],
 )
 def test_a_broken_cell_is_named_and_the_others_are_read(tmp_path: Path, source: str, words: str) -> None:
     with pytest.warns(UserWarning, match=words):

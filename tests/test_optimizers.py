@@ -405,3 +405,10 @@ def test_errors(call: Callable[[], object], words: str) -> None:
     with pytest.raises(RuleError) as caught:
         call()
     assert words in str(caught.value)
+
+
+def test_state_of_another_rule_is_refused() -> None:
+    (one,), (other,) = ([torch.nn.Parameter(torch.zeros(2))] for _ in range(2))
+    saved = RuleOptimizer([one], adamw, lr=0.1, weight_decay=0.1).state_dict()
+    with pytest.raises(RuleError, match="this state is of another rule: adam_l2 needs l2"):
+        RuleOptimizer([other], adam_l2, lr=0.1, l2=0.1).load_state_dict(saved)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
 import warnings
@@ -250,34 +251,36 @@ def test_errors_name_the_argument(call: Callable[[], Any], error: type[Exception
     assert words in str(caught.value)
 
 
-class Interrupt:
-    """A rule that raises KeyboardInterrupt after so many calls, and counts them."""
+CALLS = {"left": math.inf, "made": 0}
 
-    def __init__(self, after: float) -> None:
-        self.after, self.calls, self.__name__ = after, 0, "adamw"
 
-    def __call__(self, theta, grad, state, *, lr, weight_decay):  # type: ignore[no-untyped-def]
-        self.calls += 1
-        if self.calls > self.after:
-            raise KeyboardInterrupt
-        return O.adamw(theta, grad, state, lr=lr, weight_decay=weight_decay)
+def interrupted(theta, grad, state, *, lr, weight_decay):  # type: ignore[no-untyped-def]
+    """AdamW that counts its calls and raises KeyboardInterrupt when none is left."""
+    CALLS["left"] -= 1
+    CALLS["made"] += 1
+    if CALLS["left"] < 0:
+        raise KeyboardInterrupt
+    return O.adamw(theta, grad, state, lr=lr, weight_decay=weight_decay)
+
+
+def after(calls: float) -> Rule:
+    CALLS.update(left=calls, made=0)
+    return interrupted
 
 
 def test_an_interrupted_sweep_goes_on_where_it_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.modules["adamw_pset.sweep"], "_threads", lambda device: 1)
-    save, whole = tmp_path / "runs.csv", run(Interrupt(math.inf), block=3)
+    save, whole = tmp_path / "runs.csv", run(after(math.inf), block=3)
     per_block = 2 * 5 * 3  # epochs, batches, weight matrices
     with pytest.raises(KeyboardInterrupt):
-        run(Interrupt(8 + 2.5 * per_block), block=3, save=save)  # 8 calls of the trial, 2 blocks and a half
+        run(after(8 + 2.5 * per_block), block=3, save=save)  # 8 calls of the trial, 2 blocks and a half
     assert len(read_table(save)) == 6
     assert [p.name for p in tmp_path.iterdir()] == ["runs.csv"]  # no half-written file
-    rest = Interrupt(math.inf)
-    same(run(rest, block=3, save=save), whole)
-    assert rest.calls == 8 + 2 * per_block
-    again = Interrupt(8)  # the trial alone: nothing is left to train
-    same(run(again, save=save), whole)
+    same(run(after(math.inf), block=3, save=save), whole)
+    assert CALLS["made"] == 8 + 2 * per_block
+    same(run(after(8), save=save), whole)  # the trial alone: nothing is left to train
 
 
 @pytest.mark.parametrize(
@@ -301,6 +304,41 @@ def test_a_saved_table_of_other_settings_is_refused(
         run(**{"save": save, **change})
     assert words in str(error.value)
     assert save.read_bytes() == before
+
+
+class Scaled:
+    """AdamW with its learning rate multiplied by a number that the instance holds."""
+
+    __name__ = "adamw"
+
+    def __init__(self, factor: float) -> None:
+        self.factor = factor
+
+    def __call__(self, theta, grad, state, *, lr, weight_decay):  # type: ignore[no-untyped-def]
+        return O.adamw(theta, grad, state, lr=self.factor * lr, weight_decay=weight_decay)
+
+
+def scaled(factor: float) -> Rule:
+    def adamw(theta, grad, state, *, lr, weight_decay):  # type: ignore[no-untyped-def]
+        return O.adamw(theta, grad, state, lr=factor * lr, weight_decay=weight_decay)
+
+    return adamw
+
+
+@pytest.mark.parametrize("make", [Scaled, scaled, lambda k: functools.partial(O.adamw, beta1=k / 10)])
+def test_other_values_make_another_rule(make: Callable[[float], Rule], tmp_path: Path) -> None:
+    run(make(1.0), save=tmp_path / "runs.csv")
+    same(run(make(1.0), save=tmp_path / "runs.csv"), run(make(1.0)))
+    with pytest.raises(TableError, match="rule is"):
+        run(make(2.0), save=tmp_path / "runs.csv")
+
+
+def test_numbers_of_any_kind_can_be_saved(tmp_path: Path) -> None:
+    kinds: dict[str, Any] = {"beta1": torch.tensor(0.5), "eps": np.float32(1e-6), "epochs": np.int64(2)}
+    run(save=tmp_path / "runs.csv", **kinds)
+    assert read_table(tmp_path / "runs.csv").attrs["optimizers"]["adamw"]["hyper"]["beta1"] == 0.5
+    with pytest.raises(ValueError, match="give one number"):
+        run(beta1=[0.5])
 
 
 def test_more_seeds_go_on_from_a_saved_table(tmp_path: Path) -> None:
