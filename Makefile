@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
 SOURCES := adamw_pset autograder tests
 
-.PHONY: heatmaps figures test lint clean
+.PHONY: heatmaps figures notebook lab test lint clean
 .DELETE_ON_ERROR:
 
 heatmaps: .venv/core.done  ## train the default experiment: figures/heatmaps.png, .svg, .csv, tuning.csv
@@ -15,6 +15,13 @@ figures: .venv/core.done  ## every figure of docs/: the four maps, SGD, PyTorch'
 	$(BIN)/adamw-pset heatmaps --optimizers sgd sgdw --out docs/figures/sgd
 	$(BIN)/adamw-pset heatmaps --optimizers adamw adamw_torch --out docs/figures/conventions
 	$(BIN)/adamw-pset heatmaps --optimizers adam_l2 adamw --plain --out docs/figures/plain
+
+lab: .venv/notebook.done  ## the problem set, in JupyterLab
+	$(BIN)/jupyter lab explore_Adam.ipynb
+
+notebook: .venv/autograder.done  ## rebuild every notebook and the numbers behind check from their source
+	$(BIN)/python -m autograder.worked_numbers
+	$(BIN)/python -m autograder.build
 
 test: .venv/test.done  ## the whole test suite, with linter and type checker
 	$(BIN)/ruff check $(SOURCES)

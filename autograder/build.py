@@ -1,0 +1,143 @@
+"""Builds every notebook from its one source: ``python -m autograder.build [--check]``.
+
+The source is ``source/explore_Adam.py``, in jupytext's percent format.  Graded cells say there what
+they are by one word, from which nbgrader's metadata are made:
+
+    # %% question="adamw"                      a function that the student writes
+    # %% check="adamw"                         the cell that tests it
+    # %% [markdown] written="written_1a_i"     an answer that a person reads
+
+In markdown cells ``{{points adamw}}`` stands for a question's points, ``{{share adamw 3/8}}`` for
+three eighths of them.  Cells with the tag "instructor" do not reach the student.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import re
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import nbformat
+from nbgrader.preprocessors import SaveCells
+from traitlets.config.loader import Config, PyFileConfigLoader
+
+from adamw_pset.table import write_whole
+from autograder.questions import QUESTIONS
+
+HERE = Path(__file__).resolve().parent
+SOURCE = HERE / "source" / "explore_Adam.py"
+STUDENT = HERE.parent / "explore_Adam.ipynb"
+INSTRUCTOR = HERE / "source" / "explore_Adam" / "explore_Adam.ipynb"
+
+KINDS = {
+    "question": {"grade": False, "locked": False, "solution": True},
+    "check": {"grade": True, "locked": True, "solution": False},
+    "written": {"grade": True, "locked": False, "solution": True},
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Build, or with ``--check`` name the built files that are stale; exit code 1 if there are any."""
+    parser = argparse.ArgumentParser(prog="python -m autograder.build", description="Builds the notebooks.")
+    parser.add_argument("--check", action="store_true", help="only say which built files are stale")
+    arguments = parser.parse_args(argv)
+    stale = {path: text for path, text in built().items() if _current(path) != text}
+    for path, text in stale.items():
+        if not arguments.check:
+            write_whole(path, text)
+        print(f"{'stale' if arguments.check else 'built'}: {path.relative_to(HERE.parent)}")
+    return int(arguments.check and bool(stale))
+
+
+def built() -> dict[Path, str]:
+    """Each built file and what it should hold."""
+    instructor = instructor_notebook(SOURCE.read_text(encoding="utf-8"))
+    return {STUDENT: nbformat.writes(student_notebook(instructor)) + "\n",
+            INSTRUCTOR: nbformat.writes(instructor) + "\n"}  # fmt: skip
+
+
+def instructor_notebook(source: str) -> Any:
+    """The notebook with solutions, rubrics and commentary, which nbgrader takes as its source."""
+    parsed = jupytext.reads(source, fmt="py:percent")
+    cells = [_cell(cell) for cell in parsed.cells]
+    taken: Counter[str] = Counter()
+    for cell in cells:
+        name = cell.metadata.get("nbgrader", {}).get("grade_id") or _digest(cell.source)
+        taken[name] += 1
+        cell.id = name if taken[name] == 1 else f"{name}-{taken[name]}"
+    notebook = nbformat.v4.new_notebook(
+        cells=cells,
+        metadata={
+            "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+        },
+    )
+    nbformat.validate(notebook)
+    return notebook
+
+
+def student_notebook(instructor: Any) -> Any:
+    """What ``nbgrader generate_assignment`` makes of the instructor's notebook."""
+    config = nbgrader_config()
+    notebook = nbformat.from_dict(instructor)
+    resources: Any = {"unique_key": "explore_Adam", "metadata": {"path": str(INSTRUCTOR.parent)}}
+    for step in config.GenerateAssignment.preprocessors:
+        if step is not SaveCells:  # that one writes to the gradebook
+            notebook, resources = step(config=config).preprocess(notebook, resources)
+    nbformat.validate(notebook)
+    return notebook
+
+
+def nbgrader_config() -> Config:
+    """The settings of ``nbgrader_config.py``."""
+    return PyFileConfigLoader("nbgrader_config.py", path=str(HERE)).load_config()
+
+
+def _cell(cell: Any) -> Any:
+    """A cell of the source as a cell of the notebook, with nbgrader's metadata if it is graded."""
+    make = nbformat.v4.new_markdown_cell if cell.cell_type == "markdown" else nbformat.v4.new_code_cell
+    metadata: dict[str, Any] = {}
+    if "tags" in cell.metadata:
+        metadata["tags"] = list(cell.metadata["tags"])
+    for kind, flags in KINDS.items():
+        if kind in cell.metadata:
+            metadata["nbgrader"] = _graded(kind, flags, cell.metadata[kind])
+    source = cell.source
+    if cell.cell_type == "markdown":
+        source = re.sub(r"\{\{(points|share) (\w+)\s*([\d/]*)\}\}", _points, source)
+    return make(source=source, metadata=metadata)
+
+
+def _graded(kind: str, flags: dict[str, bool], question: str) -> dict[str, Any]:
+    if question not in QUESTIONS:
+        raise ValueError(f"the source has a cell {kind}={question!r}, which questions.py does not know")
+    name = f"check_{question}" if kind == "check" else question
+    graded: dict[str, Any] = {"grade_id": name, "schema_version": 3, "task": False, **flags}
+    if flags["grade"]:
+        graded["points"] = QUESTIONS[question].points
+    return dict(sorted(graded.items()))
+
+
+def _points(match: re.Match[str]) -> str:
+    kind, question, share = match.groups()
+    points = QUESTIONS[question].points * Fraction(share if kind == "share" else 1)
+    return f"{float(points):g}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _current(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.exists() else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

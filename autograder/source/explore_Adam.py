@@ -1,0 +1,890 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Why AdamW exists
+#
+# `torch.optim.Adam` and `torch.optim.AdamW` both have an argument `weight_decay`, and it does not mean
+# the same in both. In Adam it adds the gradient of an ℓ2 penalty, which Adam then rescales. In AdamW it
+# shrinks the weights directly. Is that a detail?
+#
+# You will find out in three moves:
+#
+# 1. **On paper.** For SGD the two are one and the same. For adaptive methods they cannot be.
+# 2. **In code.** You write Adam with ℓ2 regularisation, and AdamW: one line apart, at different places.
+# 3. **On a map.** You train a few hundred small networks with *your* two rules, and see what that line
+#    does to the search for good hyperparameters.
+#
+# It takes one or two evenings. Each exercise says what a right result looks like, how hard it is
+# (★ to ★★★), how long it may take and what it is worth. Hints are folded: open one, think, and open the
+# next only if you need it. After each function comes a cell with `check`: it says *right*, or names the
+# mistake. Run the cells from top to bottom.
+
+# %% [markdown] tags=["instructor"]
+# **For the instructor.** This is the version with solutions, rubrics and commentary. Cells such as this
+# one are left out of the student's notebook, and so are model answers. Points stand in
+# `autograder/questions.py`. Written answers ask for a derivation or for the reading of a student's own
+# maps, so they are graded by hand; the functions beside them are graded automatically. Neither
+# presupposes the other: a wrong function next to a right derivation loses the function's points only.
+
+# %%
+# Finds the package, or installs it from the folder that this notebook came in.
+try:
+    import adamw_pset
+
+    found = "found"
+except ModuleNotFoundError:
+    import importlib
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    folders = [Path.cwd(), *Path.cwd().parents]
+    home = next((folder for folder in folders if (folder / "pyproject.toml").exists()), None)
+    if home is None:
+        raise RuntimeError(
+            "The package adamw_pset is not installed, and it is not beside this notebook either. "
+            "Keep the notebook in the folder that it came in, or upload that folder too, and run this cell again."
+        ) from None
+    print(f"Installing adamw_pset from {home}: this may take some minutes …")
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", str(home)], check=True)
+    importlib.invalidate_caches()
+    import adamw_pset
+
+    found = f"installed from {home}"
+
+import os
+import platform
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+
+from adamw_pset import State, heatmap, heatmaps, make_data, sweep, tuning_card
+from adamw_pset.checks import check, summary
+from adamw_pset.experiment import log_grid
+from adamw_pset.plots import color_norm, describe
+from adamw_pset.table import TableError
+
+
+def gradient_step(theta, grad, state, *, lr, weight_decay):
+    """A rule for the self-test: gradient descent, without decay."""
+    return theta - lr * grad, state
+
+
+tiny = make_data("easy", n_train=128, n_val=64)
+trial = sweep(gradient_step, [0.1], [0.1], tiny, seeds=1, epochs=1, progress=False)
+print(f"adamw_pset {adamw_pset.__version__} ({found}), Python {platform.python_version()}, torch {torch.__version__}")
+print("Self-test, a small network trained for an epoch:", "failed" if trial["diverged"].any() else "passed")
+
+# %% [markdown]
+# ## Symbols and conventions
+#
+# | symbol | code | meaning |
+# | --- | --- | --- |
+# | θ | `theta` | parameters, of any shape |
+# | g | `grad` | gradient of the **unregularised** loss at θ_{t−1} |
+# | η | `lr` | learning rate |
+# | λ_ℓ2 | `l2` | penalty factor: adds (λ_ℓ2/2)‖θ‖² to the loss |
+# | λ_w | `weight_decay` | decay factor: the fraction of θ that a step removes; **not** multiplied by η |
+# | β1, β2, ε | `beta1`, `beta2`, `eps` | momentum factor, second-moment factor, small constant |
+# | t, m, v | `state.t`, `state.m`, `state.v` | step count, first moment, second moment |
+# | M_t, G_t(α) | `M`, `G` | preconditioner; decayed sum of outer products of gradients |
+#
+# Five conventions. If you know PyTorch, you will trip over at least one of them.
+#
+# 1. **Decay.** λ_w is used as it stands. PyTorch, Optax, Keras and timm multiply theirs by the learning
+#    rate, λ_w = η·λ_torch, so our AdamW is `torch.optim.AdamW(lr=η, weight_decay=λ_w/η)`.
+# 2. **Momentum.** Algorithm 1 below writes m ← (1−β1)m + β1·g, and there β1 = 1 means *no* momentum.
+#    Algorithm 3 (Adam) writes m ← β1·m + (1−β1)g. Both are kept as they were published. PyTorch's SGD
+#    writes buf ← μ·buf + g; with μ = 1−β1 and η_torch = η·β1 it is our Algorithm 1.
+# 3. **ε** stands outside the square root, after bias correction.
+# 4. **Order.** Decay and update both act on θ_{t−1}.
+# 5. **Schedules.** A schedule s_t multiplies η and the decoupled λ_w. It does not multiply λ_ℓ2.
+#
+# An update rule is a plain function, `rule(theta, grad, state, *, lr, ...)`. It returns the new
+# `(theta, state)` and changes nothing in place. `State(t, m, v)` is a named tuple, and
+# `State.zeros(theta)` is the state before the first step.
+
+# %% [markdown]
+# # Question 1: on paper, with numbers
+#
+# Three equations to start from:
+#
+# $$\text{(1) weight decay:}\quad \theta_{t+1} = (1-\lambda_w)\,\theta_t - \eta\nabla L(\theta_t)$$
+#
+# $$\text{(2) ℓ2 regularisation:}\quad L_{\text{reg}}(\theta) = L(\theta) + \tfrac{\lambda_{\ell_2}}{2}\lVert\theta\rVert^2
+# \qquad\qquad \text{(3) SGD:}\quad \theta_{t+1} = \theta_t - \eta\nabla L(\theta_t)$$
+
+# %% [markdown]
+# ## 1(a)(i) SGD does not care
+#
+# ★☆☆ · 15 minutes · {{points written_1a_i}} points for the derivation, {{points weight_decay_factor}} for the function
+#
+# **Goal.** Show that SGD, eq. (3), on the regularised loss, eq. (2), takes exactly the steps of weight
+# decay, eq. (1), on the plain loss. Which λ_w makes them equal? What happens to a well-tuned λ_ℓ2 when you
+# change η?
+#
+# **A right result** is a chain of equalities from eq. (3) on $L_{\text{reg}}$ to eq. (1) on $L$, from which
+# λ_w can be read off, and a sentence on η.
+#
+# <details><summary>Hint 1</summary>Put L_reg in the place of L in eq. (3). Nothing else happens.</details>
+# <details><summary>Hint 2</summary>What is the gradient of ½‖θ‖²? Then collect everything that multiplies θ_t.</details>
+#
+# Test your formula first:
+
+# %% question="weight_decay_factor"
+def weight_decay_factor(l2, lr):
+    """The λ_w with which weight decay takes the steps of SGD on the ℓ2-regularised loss."""
+    ### BEGIN SOLUTION
+    return lr * l2
+    ### END SOLUTION
+
+
+# %% check="weight_decay_factor"
+check("weight_decay_factor", weight_decay_factor)
+
+# %% [markdown]
+# Now write the derivation into the next cell (double-click it; `$...$` makes formulas).
+
+# %% [markdown] written="written_1a_i"
+# **Model answer.** The gradient of the regularised loss is ∇L_reg(θ) = ∇L(θ) + λ_ℓ2 θ, because the gradient
+# of ½‖θ‖² is θ. SGD on it:
+#
+# θ_{t+1} = θ_t − η(∇L(θ_t) + λ_ℓ2 θ_t) = (1 − ηλ_ℓ2)θ_t − η∇L(θ_t).
+#
+# This is eq. (1) with **λ_w = η·λ_ℓ2**, at every step and for every θ. The two knobs are coupled: the decay
+# that acts is a product, so with a new η the old λ_ℓ2 decays by another amount, and has to be tuned again.
+#
+# **Rubric.** Gradient of the penalty, factor ½ handled: {{share written_1a_i 2/6}}. Substitution into eq. (3) and
+# terms in θ_t collected: {{share written_1a_i 2/6}}. λ_w = ηλ_ℓ2 stated: {{share written_1a_i 1/6}}. A new η asks for
+# a new λ_ℓ2: {{share written_1a_i 1/6}}.
+
+# %% [markdown]
+# ## 1(a)(ii) SGDW: decay past the momentum
+#
+# ★★☆ · 25 minutes · {{points written_1a_ii}} points for the explanation, {{points sgdw}} for the function
+#
+# **Algorithm 1, SGD with momentum on the ℓ2-regularised loss**
+#
+# > g_t ← ∇L_reg(θ_{t−1}) = ∇L(θ_{t−1}) + λ_ℓ2 θ_{t−1}<br>
+# > m_t ← (1−β1) m_{t−1} + β1 g_t<br>
+# > θ_t ← θ_{t−1} − η m_t
+#
+# and here it is as an update rule:
+
+# %%
+def sgd(theta, grad, state, *, lr, l2=0.0, beta1=1.0):
+    """Algorithm 1: SGD with momentum; grad is the gradient of the unregularised loss."""
+    t = state.t + 1
+    g = grad + l2 * theta
+    m = (1 - beta1) * state.m + beta1 * g
+    theta = theta - lr * m
+    return theta, State(t, m, state.v)
+
+
+# %% [markdown]
+# **Goal.** Change it into **SGDW**: momentum stays, and the decay passes through neither the learning rate
+# nor the momentum buffer. In words: which lines change, and why must the decay leave the gradient?
+#
+# **A right result** moves the decay, and leaves the rest as it is. With `weight_decay=0` it is Algorithm 1 with
+# `l2=0`.
+#
+# <details><summary>Hint 1</summary>Follow λ_ℓ2 through Algorithm 1. Into which quantities does it leak, and which of
+# them is remembered until the next step?</details>
+# <details><summary>Hint 2</summary>Eq. (1) says where the decay belongs. Put m_t where it has the gradient.</details>
+
+# %% question="sgdw"
+def sgdw(theta, grad, state, *, lr, weight_decay, beta1=1.0):
+    """SGD with momentum and decoupled weight decay."""
+    ### BEGIN SOLUTION
+    t = state.t + 1
+    g = grad
+    m = (1 - beta1) * state.m + beta1 * g
+    theta = (1 - weight_decay) * theta - lr * m
+    return theta, State(t, m, state.v)
+    ### END SOLUTION
+
+
+# %% check="sgdw"
+check("sgdw", sgdw)
+
+# %% [markdown]
+# **Equal, or nearly?** One often reads that ℓ2 and weight decay are equivalent for SGD "even with momentum".
+# Look at the numbers before you believe it. The next cell runs Algorithm 1 with ℓ2 and your SGDW on the same
+# small problem, and prints how far apart they are after each step.
+
+# %%
+def gradient(theta):
+    """Of L(θ) = ½(θ_1 − 1)² + 2(θ_2 + 1)², a bowl."""
+    return torch.tensor([1.0, 4.0]) * (theta - torch.tensor([1.0, -1.0]))
+
+
+def trajectory(rule, steps=4, **hyper):
+    """θ_1 … θ_steps from θ_0 = (2, 1)."""
+    theta = torch.tensor([2.0, 1.0], dtype=torch.float64)
+    state, path = State.zeros(theta), []
+    for _ in range(steps):
+        theta, state = rule(theta, gradient(theta), state, **hyper)
+        path.append(theta)
+    return torch.stack(path)
+
+
+lr, l2 = 0.1, 0.5
+gaps = {}
+for beta1, factors in {1.0: {"η·λ_ℓ2": 1.0}, 0.2: {"η·λ_ℓ2": 1.0, "½·η·λ_ℓ2": 0.5, "η·β1·λ_ℓ2": 0.2}}.items():
+    penalised = trajectory(sgd, lr=lr, l2=l2, beta1=beta1)
+    for label, factor in factors.items():
+        decayed = trajectory(sgdw, lr=lr, weight_decay=lr * factor * l2, beta1=beta1)
+        name = "no momentum (β1 = 1)" if beta1 == 1 else f"momentum (β1 = {beta1})"
+        gaps[name, f"λ_w = {label}"] = [f"{gap:.1e}" for gap in (penalised - decayed).norm(dim=1)]
+pd.DataFrame(gaps, index=[f"after step {t}" for t in range(1, 5)]).T
+
+# %% [markdown]
+# - Without momentum (β1 = 1) the gap is zero up to rounding: the identity of (i) is **exact**.
+# - With momentum, the first step leaves you no choice: it agrees only for λ_w = η·β1·λ_ℓ2. And with just this
+#   λ_w the two part at the **second** step, because the penalty's gradient of step 1 is still in the buffer,
+#   while the decay of step 1 is gone. So **no λ_w** keeps them together.
+#
+# "Equivalent even with momentum" is an approximation. It is a good one where θ changes little over the buffer's
+# memory of about 1/β1 steps: what each step puts into the buffer then comes out again over the next steps, β1 in
+# all cases summed to 1, and λ_w ≈ η·λ_ℓ2.
+
+# %% [markdown] written="written_1a_ii"
+# **Model answer.** Two lines change. The gradient loses its penalty, g_t ← ∇L(θ_{t−1}), the buffer stays
+# m_t ← (1−β1)m_{t−1} + β1 g_t, and the last line becomes **θ_t ← (1−λ_w)θ_{t−1} − η m_t**.
+#
+# In Algorithm 1 the term λ_ℓ2 θ_{t−1} enters g_t, so it is multiplied by β1 and by η, and it is remembered in m:
+# old weights go on being subtracted in later steps. In SGDW each step removes exactly the fraction λ_w of the
+# current θ_{t−1}, whatever η and β1 are. The exact identity of (i) holds for β1 = 1 only. With momentum the two agree in
+# step 1 only for λ_w = ηβ1λ_ℓ2 and then part in step 2 by η(1−β1)β1λ_ℓ2 θ_0.
+#
+# **Rubric.** The changed lines: {{share written_1a_ii 2/4}}. Why the decay must leave gradient and
+# buffer (scaled by η, remembered): {{share written_1a_ii 1/4}}. Says that with momentum the two are not
+# identical, with a reason or numbers: {{share written_1a_ii 1/4}}.
+
+# %% [markdown]
+# ## 1(b)(i) Adaptive methods: the preconditioner
+#
+# ★★☆ · 25 minutes · {{points written_1b_i}} points for the derivation, {{points preconditioner}} for the function
+#
+# **Algorithm 2, RMSProp with bias correction**
+#
+# > v_t ← β2 v_{t−1} + (1−β2) g_t²  (element by element)<br>
+# > v̂_t ← v_t / (1−β2^t)<br>
+# > θ_t ← θ_{t−1} − η g_t / (√v̂_t + ε)
+#
+# is one of many adaptive methods. They share a form: a matrix M_t, made from the gradients so far, multiplies the
+# gradient.
+#
+# $$\text{(4)}\quad \theta_t \leftarrow \theta_{t-1} - \eta M_t g_t
+# \qquad\qquad \text{(5)}\quad G_t(\alpha) = \sum_{\tau=1}^{t} \alpha^{t-\tau} g_\tau g_\tau^\top$$
+#
+# **Goal.** With v_0 = 0 and ε = 0, write the M_t of Algorithm 2 with G_t and β2 alone. In code, the rows of `grads`
+# are g_1 … g_t.
+#
+# **A right result** is a diagonal matrix. For t = 1 it is diag(1/|g_1|): bias correction makes the first step a step
+# of the signs.
+#
+# <details><summary>Hint 1</summary>Unroll the recursion of v_t until only g_1 … g_t are left. Which sum is it?</details>
+# <details><summary>Hint 2</summary>The diagonal of g gᵀ is g², element by element. Which G_t(α) has v_t on its diagonal, and
+# what stands in front?</details>
+# <details><summary>Hint 3</summary>M_t has one over the root of v̂_t on its diagonal. In numpy, <code>np.diag</code> takes the
+# diagonal of a matrix, and makes a matrix of a diagonal.</details>
+
+# %% question="preconditioner"
+def preconditioner(grads, beta2):
+    """M_t of Algorithm 2 (v_0 = 0, ε = 0), shape (n, n), from g_1 … g_t as rows, shape (t, n)."""
+    grads = np.asarray(grads, dtype=float)
+    ### BEGIN SOLUTION
+    t = len(grads)
+    weights = beta2 ** np.arange(t - 1, -1, -1)
+    G = (weights * grads.T) @ grads
+    factor = np.sqrt((1 - beta2**t) / (1 - beta2))
+    return factor * np.diag(np.diag(G) ** -0.5)
+    ### END SOLUTION
+
+
+# %% check="preconditioner"
+check("preconditioner", preconditioner)
+
+# %% [markdown] written="written_1b_i"
+# **Model answer.** Unrolled, v_t = (1−β2) Σ_τ β2^{t−τ} g_τ². The diagonal of g_τ g_τᵀ is g_τ², so
+# v_t = (1−β2) · diag(G_t(β2)). Then v̂_t = (1−β2)/(1−β2^t) · diag(G_t(β2)), and Algorithm 2 with ε = 0 divides by √v̂_t:
+#
+# **M_t = √((1−β2^t)/(1−β2)) · diag(diag(G_t(β2)))^{−1/2}**
+#
+# (the inner diag takes the diagonal, the outer one makes a matrix of it).
+#
+# **Rubric.** v_t as a sum: {{share written_1b_i 2/6}}. Recognised as (1−β2)·diag G_t(β2):
+# {{share written_1b_i 2/6}}. Bias correction and root, factor right side up: {{share written_1b_i 2/6}}.
+
+# %% [markdown]
+# ## 1(b)(ii) No penalty factor can do it
+#
+# ★★★ · 30 minutes · {{points written_1b_ii}} points for the proof, {{points counterexample}} for the example
+#
+# **Goal.** Prove: if M_t ≠ kI for every number k, then no λ_ℓ2 makes the adaptive method, eq. (4), on $L_{\text{reg}}$ take
+# the steps of weight decay, θ_t ← (1−λ_w)θ_{t−1} − ηM_t g_t, for any λ_w > 0. Before you do, find an example: a symmetric
+# positive definite M and two vectors θ_a and θ_b for which no single pair (λ_ℓ2, λ_w) works.
+#
+# **A right result**: any valid example is right, and two dimensions are enough. The proof ends with a condition on M_t.
+# (In it, M_t is a given matrix, the same in both methods.)
+#
+# <details><summary>Hint 1</summary>Write both updates with everything that multiplies θ collected. What do they have in
+# common?</details>
+# <details><summary>Hint 2</summary>Two matrices that give the same product with <em>every</em> vector are equal.</details>
+# <details><summary>Hint 3</summary>For the example: along which directions does a diagonal M act as a plain number? Take two
+# with different numbers.</details>
+
+# %% question="counterexample"
+def counterexample():
+    """(M, theta_a, theta_b): a matrix and two vectors, as numpy arrays."""
+    ### BEGIN SOLUTION
+    M = np.diag([1.0, 2.0])
+    theta_a = np.array([1.0, 0.0])
+    theta_b = np.array([0.0, 1.0])
+    return M, theta_a, theta_b
+    ### END SOLUTION
+
+
+# %% check="counterexample"
+check("counterexample", counterexample)
+
+# %% [markdown] written="written_1b_ii"
+# **Model answer.** Eq. (4) on the regularised loss: θ_t = θ_{t−1} − ηM_t(g_t + λ_ℓ2 θ_{t−1}) = (I − ηλ_ℓ2 M_t)θ_{t−1} − ηM_t g_t.
+# Weight decay: θ_t = (1−λ_w)θ_{t−1} − ηM_t g_t. The last terms are equal, so the two agree for every θ_{t−1} if and
+# only if ηλ_ℓ2 M_t θ = λ_w θ for every θ, that is ηλ_ℓ2 M_t = λ_w I. As λ_w > 0, ηλ_ℓ2 is not zero, and
+# M_t = λ_w/(ηλ_ℓ2) · I. This contradicts M_t ≠ kI.
+#
+# Example: M = diag(1, 2), θ_a = (1, 0), θ_b = (0, 1) need λ_w = ηλ_ℓ2 and λ_w = 2ηλ_ℓ2.
+#
+# **Rubric.** Both updates, terms in θ collected: {{share written_1b_ii 3/8}}. "For every θ" turned into an equality of
+# matrices: {{share written_1b_ii 3/8}}. Contradiction, the case λ_ℓ2 = 0 excluded: {{share written_1b_ii 2/8}}. An example
+# alone, without a proof: at most {{share written_1b_ii 2/8}}.
+
+# %% [markdown]
+# ## 1(b)(iii) The penalty that would do it
+#
+# ★★★ · 30 minutes · {{points written_1b_iii}} points for the proof, {{points scaled_penalty_gradient}} for the function
+#
+# **Goal.** Take M_t symmetric and positive definite, and change the penalty to
+#
+# $$\text{(6)}\quad \tfrac{\lambda_{\ell_2}}{2}\,\bigl\lVert M_t^{-1/2}\theta \bigr\rVert^2$$
+#
+# Show that eq. (4) on this loss is weight decay again, and give λ_w. Say why the M_t of (i) may be taken as positive
+# definite. And what is odd about a loss with this penalty?
+#
+# **A right result**: λ_w looks familiar. In code, you return the penalty's gradient, and `M @` that gradient is a multiple
+# of `theta`.
+#
+# <details><summary>Hint 1</summary>‖Aθ‖² = θᵀAᵀAθ. What is AᵀA here?</details>
+# <details><summary>Hint 2</summary>The gradient of ½θᵀBθ is Bθ if B is symmetric. Then let M_t act on it.</details>
+# <details><summary>Hint 3</summary>M need not be diagonal in the check. <code>np.linalg.solve(M, theta)</code> is M⁻¹θ.</details>
+
+# %% question="scaled_penalty_gradient"
+def scaled_penalty_gradient(theta, M, l2):
+    """Gradient of eq. (6) with respect to theta, shape (n,)."""
+    ### BEGIN SOLUTION
+    return l2 * np.linalg.solve(M, theta)
+    ### END SOLUTION
+
+
+# %% check="scaled_penalty_gradient"
+check("scaled_penalty_gradient", scaled_penalty_gradient)
+
+# %% [markdown] written="written_1b_iii"
+# **Model answer.** As M_t is symmetric positive definite, M_t^{−1/2} exists and is symmetric, and
+# ‖M_t^{−1/2}θ‖² = θᵀM_t^{−1}θ. The penalty's gradient is λ_ℓ2 M_t^{−1}θ. Eq. (4):
+# θ_t = θ_{t−1} − ηM_t(g_t + λ_ℓ2 M_t^{−1}θ_{t−1}) = (1 − ηλ_ℓ2)θ_{t−1} − ηM_t g_t, weight decay with
+# **λ_w = ηλ_ℓ2**, as for SGD.
+#
+# The M_t of (i) is diagonal, so symmetric, and its entries 1/√v̂_t are positive and finite as soon as every coordinate has
+# had a gradient that is not zero. The penalty depends on M_t, so the loss changes at every step: the method does not
+# minimise any one function. Large past gradients mean a small entry of M_t, and so a *stronger* penalty on that weight: the
+# reverse of what Adam does to plain ℓ2.
+#
+# **Rubric.** The norm as θᵀM_t^{−1}θ and its gradient: {{share written_1b_iii 3/8}}. Through M_t to λ_w = ηλ_ℓ2:
+# {{share written_1b_iii 2/8}}. Why M_t is positive definite: {{share written_1b_iii 2/8}}. The loss changes at every
+# step: {{share written_1b_iii 1/8}}.
+
+# %% [markdown]
+# # Question 2: in code
+#
+# ## 2(a) Adam with ℓ2, and AdamW
+#
+# ★★☆ · 30 minutes · {{points adam_l2}} + {{points adamw}} points
+#
+# **Algorithm 3, Adam**
+#
+# > t ← t + 1<br>
+# > g_t ← ∇L(θ_{t−1})<br>
+# > m_t ← β1 m_{t−1} + (1−β1) g_t<br>
+# > v_t ← β2 v_{t−1} + (1−β2) g_t²<br>
+# > m̂_t ← m_t / (1−β1^t)<br>
+# > v̂_t ← v_t / (1−β2^t)<br>
+# > θ_t ← θ_{t−1} − η m̂_t / (√v̂_t + ε)
+#
+# and the same lines in code:
+
+# %%
+def adam(theta, grad, state, *, lr, beta1=0.9, beta2=0.999, eps=1e-8):
+    """Algorithm 3: Adam, no decay."""
+    t = state.t + 1
+    g = grad
+    m = beta1 * state.m + (1 - beta1) * g
+    v = beta2 * state.v + (1 - beta2) * g**2
+    m_hat = m / (1 - beta1**t)
+    v_hat = v / (1 - beta2**t)
+    theta = theta - lr * m_hat / (v_hat.sqrt() + eps)
+    return theta, State(t, m, v)
+
+
+# %% [markdown]
+# Question 1(b) was about Algorithm 2, which has no momentum. Adam adds momentum and its bias correction. You have seen
+# that momentum turns an exact identity into an approximate one, and it is plausible that it does no more than that here: a
+# weight with large past gradients is decayed less by ℓ2-Adam, with or without momentum. This is an **argument from
+# plausibility**, not a proof; the maps below are the test.
+#
+# **Goal.** Write
+#
+# - `adam_l2`: Adam on the ℓ2-regularised loss. `grad` is the gradient of the *unregularised* loss, so the penalty's part is
+#   yours to add.
+# - `adamw`: Adam with decoupled weight decay, λ_w as in eq. (1).
+#
+# **A right result** has the lines of `adam` with one of them changed, a different one in each. With no decay both *are* Adam.
+#
+# <details><summary>Hint 1</summary>Which line of Algorithm 3 first sees the loss? That is where a penalty enters.</details>
+# <details><summary>Hint 2</summary>For AdamW look again at what you did in SGDW: the same line, and the same place in it.</details>
+# <details><summary>Hint 3</summary>If check speaks of the learning rate, read convention 1 above once more.</details>
+
+# %% question="adam_l2"
+def adam_l2(theta, grad, state, *, lr, l2, beta1=0.9, beta2=0.999, eps=1e-8):
+    """Adam on the ℓ2-regularised loss."""
+    ### BEGIN SOLUTION
+    t = state.t + 1
+    g = grad + l2 * theta
+    m = beta1 * state.m + (1 - beta1) * g
+    v = beta2 * state.v + (1 - beta2) * g**2
+    m_hat = m / (1 - beta1**t)
+    v_hat = v / (1 - beta2**t)
+    theta = theta - lr * m_hat / (v_hat.sqrt() + eps)
+    return theta, State(t, m, v)
+    ### END SOLUTION
+
+
+# %% check="adam_l2"
+check("adam_l2", adam_l2)
+
+# %% question="adamw"
+def adamw(theta, grad, state, *, lr, weight_decay, beta1=0.9, beta2=0.999, eps=1e-8):
+    """Adam with decoupled weight decay; weight_decay is not multiplied by lr."""
+    ### BEGIN SOLUTION
+    t = state.t + 1
+    g = grad
+    m = beta1 * state.m + (1 - beta1) * g
+    v = beta2 * state.v + (1 - beta2) * g**2
+    m_hat = m / (1 - beta1**t)
+    v_hat = v / (1 - beta2**t)
+    theta = (1 - weight_decay) * theta - lr * m_hat / (v_hat.sqrt() + eps)
+    return theta, State(t, m, v)
+    ### END SOLUTION
+
+
+# %% check="adamw"
+check("adamw", adamw)
+
+# %% [markdown]
+# <details><summary><b>Optional playground:</b> watch your two rules walk down a valley</summary>
+#
+# The cell below draws the paths of your rules for a learning rate and a decay that you set with two sliders. The cross is the
+# minimum of the loss, the ring the origin, to which decay pulls. Try: a large decay with a small learning rate, then
+# the same decay with ten times the learning rate. Which of the two rules still ends at about the same place?
+# </details>
+
+# %%
+from adamw_pset.playground import playground
+
+playground(adam_l2, adamw)
+
+# %% [markdown]
+# ## 2(b) The heat maps
+#
+# Now train the same small network at every point of a grid: 9 learning rates × 9 decays, 2 seeds, so 162 networks for
+# each of your rules. A seed fixes the data, the initial weights and the batches, and they are the same for both rules.
+#
+# - **Data** (`make_data`): 10 classes in 40 dimensions, five Gaussian clusters each, 2,048 training points. A part
+#   of the training labels is redrawn at random, so there is something to overfit; validation labels are clean.
+# - **Network**: two hidden layers of 64, with a normalisation after every weight matrix, as in most networks of today.
+#   So the *length* of a weight matrix does not change what the network computes. Only its direction does.
+# - **Training**: 20 epochs, batches of 64, cosine schedule.
+
+# %% [markdown]
+# ### First, a prediction
+#
+# 5 minutes, not graded, and worth doing: a guess that you have written down is one that you learn from.
+#
+# Both axes of the maps are logarithmic. Take the best decay at each learning rate, and join them by a line. What is its
+# **slope**, for each of your rules? Slope 0: the best decay does not depend on η. Slope −1: ten times the learning rate wants
+# a tenth of the decay. Slope +1: ten times the decay. Replace each `...` by a number.
+
+# %%
+prediction = {"adam_l2": ..., "adamw": ...}
+
+# %%
+# The size of the experiment, in one place.  The first line is for automatic tests of this notebook.
+QUICK = os.environ.get("ADAMW_PSET_QUICK") == "1"
+POINTS = 3 if QUICK else 9  # learning rates, and decays
+SIZE = {"seeds": 2, "epochs": 1 if QUICK else 20}
+
+LRS = log_grid(1e-3, 1e0, POINTS)
+DECAYS = {"adam_l2": log_grid(1e-5, 1e1, POINTS), "adamw": log_grid(1e-3, 1e0, POINTS)}
+
+
+def explore(rule, name="medium", **knobs):
+    """Sweep a rule over its grid; finished runs are kept in the folder runs, and not trained twice.
+
+    ``name`` is a difficulty (easy, medium, hard) or a name of your own; ``knobs`` go to make_data.
+    """
+    level = name if name in ("easy", "medium", "hard") else "medium"
+    file = Path("runs") / f"{rule.__name__}_{name}.csv"
+
+    def task(seed):
+        return make_data(level, seed=seed, **knobs)
+
+    try:
+        return sweep(rule, LRS, DECAYS[rule.__name__], task, save=file, **SIZE)
+    except TableError:  # the rule or a knob has changed since
+        file.unlink()
+        return sweep(rule, LRS, DECAYS[rule.__name__], task, save=file, **SIZE)
+
+
+# %% [markdown]
+# On two cores the next cell takes about half a minute.
+
+# %%
+table_l2 = explore(adam_l2)
+table_w = explore(adamw)
+heatmaps(table_l2, table_w)
+plt.show()
+
+# %% [markdown]
+# The same accuracy maps in words:
+
+# %%
+for table in (table_l2, table_w):
+    print(describe(table), end="\n\n")
+
+# %% [markdown]
+# <details><summary>What to expect, roughly (open it after you have looked)</summary>
+#
+# <pre>
+#   λ_ℓ2        Adam with ℓ2              λ_w          AdamW
+#   10^1   # . . . . . . . .              1       . . . . . . . . .
+#          # # . . . . . . .                      . . . . . . . . .
+#          . # # . . . . . .                      . . . . . . . . .
+#          . . # # . . . . .                      # # # # # # # # #
+#          . . . # # . . . .                      # # # # # # # # #
+#          . . . . # # . . .                      # # # # # # # # #
+#          . . . . . # # . .                      . . . . . . . . .
+#   10^-5  . . . . . . # # .              10^-3   . . . . . . . . .
+#          10^-3    η       1                     10^-3    η       1
+# </pre>
+#
+# A diagonal stripe and a horizontal band. On a grid of 13 × 13 with 5 seeds the slopes were −1.93 [−1.97, −1.80] and
+# −0.02 [−0.04, 0.01], the best accuracies 0.934 and 0.939 (in brackets: 95 % bootstrap intervals over seeds). Your grid is
+# coarser and has two seeds, so your numbers will differ a little.
+# </details>
+
+# %% [markdown]
+# ### Reveal: your prediction and the measurement
+
+# %%
+measured = {"adam_l2": tuning_card(table_l2), "adamw": tuning_card(table_w)}
+for name, card in measured.items():
+    guess = prediction[name]
+    said = "you made no prediction" if guess is ... else f"you predicted {guess:+.2f}"
+    row = card.iloc[0]
+    print(f"{name:8} {said}; measured {row['slope']:+.2f} [{row['slope_low']:+.2f}, {row['slope_high']:+.2f}]")
+
+# %% [markdown] tags=["instructor"]
+# **Where the slopes come from.** Behind a normalisation the loss depends on θ/‖θ‖ only. So the gradient is orthogonal to θ
+# and scales with 1/‖θ‖, and what counts is how far a step *turns* θ: the effective learning rate η_eff. Let u be the update
+# without decay. As it is about orthogonal to θ, a step adds ‖u‖² to ‖θ‖², and decay removes about 2λ_w‖θ‖². In equilibrium
+# they balance; write γ for the size of the gradient on the unit sphere, so ‖g‖ = γ/‖θ‖.
+#
+# | rule | growth of ‖θ‖² a step | removed a step | equilibrium | η_eff (turn a step) | slope |
+# | --- | --- | --- | --- | --- | --- |
+# | SGD + ℓ2 | η²γ²/‖θ‖² | 2ηλ_ℓ2‖θ‖² | ‖θ‖⁴ ∝ η/λ_ℓ2 | ηγ/‖θ‖² ∝ (ηλ_ℓ2)^{1/2} | −1 |
+# | SGDW | η²γ²/‖θ‖² | 2λ_w‖θ‖² | ‖θ‖⁴ ∝ η²/λ_w | ηγ/‖θ‖² ∝ λ_w^{1/2} | 0 |
+# | Adam + ℓ2 | ∝ η² | ∝ ηλ_ℓ2‖θ‖²·‖θ‖/γ | ‖θ‖³ ∝ η/λ_ℓ2 | η/‖θ‖ ∝ (η²λ_ℓ2)^{1/3} | −2 |
+# | AdamW, eq. (1) | ∝ η² | 2λ_w‖θ‖² | ‖θ‖² ∝ η²/λ_w | η/‖θ‖ ∝ λ_w^{1/2} | 0 |
+# | AdamW, PyTorch's λ | ∝ η² | 2ηλ‖θ‖² | ‖θ‖² ∝ η/λ | η/‖θ‖ ∝ (ηλ)^{1/2} | −1 |
+#
+# Adam's update has a size of about η a coordinate whatever the gradient, and Adam divides the penalty's gradient by
+# √v̂ ≈ γ/‖θ‖ like any other: that is the additional factor ‖θ‖/γ, and the only difference between the third row and
+# the last. A line of constant η_eff has the slope of the last column. Kosson, Messmer and Jaggi
+# (arXiv 2305.17212) treat this balance with care.
+#
+# **When decoupling helps, and when not.** It makes the two knobs independent where decay acts through η_eff, with a network
+# that is normalised throughout. In a plain network the length of the weights matters, decay acts as a true
+# regulariser, and the picture turns round: the best λ_ℓ2 hardly moves with η (slope −0.15 [−0.18, −0.12]), and the
+# paper's λ_w has to move with it (+0.99 [0.97, 1.02]). With so little label noise that nothing overfits, decay does not
+# matter at all. In the equilibrium of AdamW it is η_eff that is tuned by λ_w, and η sets how fast the equilibrium is reached and
+# how large the weights are: so the band ends at small η, where 20 epochs do not get there.
+
+# %% [markdown]
+# ### 2(b) i. Read the maps
+#
+# ★★☆ · 20 minutes · {{points written_2b_i}} points
+#
+# **Goal.** What is alike and what differs (1) between the two accuracy maps, (2) between the two loss maps? Is the setting of
+# the best loss also that of the best accuracy? Refer to *your* maps, with numbers.
+#
+# **A right result** speaks of shape (where the good region lies and how it runs), of height (the best value) and of
+# breadth (how much of the map is good), and says what the shape means for someone who has just changed η.
+#
+# <details><summary>Hint 1</summary>Cover all but one column of a map: where is the best decay? Now the next column.</details>
+# <details><summary>Hint 2</summary>Accuracy counts right answers; loss also punishes wrong answers that were given with confidence.
+# The training labels are noisy: how confident should a network be?</details>
+
+# %% [markdown] written="written_2b_i"
+# **Model answer.** *Alike:* the best accuracies are close (about 0.93 to 0.94), and both maps have one
+# connected good region which falls off on either side: too little decay overfits the noisy labels, too much stops
+# the network from learning. *Different:* for ℓ2-Adam the region is a diagonal of slope about −2, so ten times η asks for
+# a hundred times less λ_ℓ2; for AdamW it is a horizontal band of slope about 0. A larger share of AdamW's grid
+# reaches 90 %. The loss maps show the same two shapes. Their best settings need not be those of the best accuracy: loss also
+# depends on confidence. (Numbers are the student's own; accept any reading that agrees with the maps handed in.)
+#
+# **Rubric.** Shape of both accuracy maps, with slope or an equivalent: {{share written_2b_i 3/8}}. Best values and breadth
+# compared, with numbers: {{share written_2b_i 2/8}}. Loss maps, and loss against accuracy: {{share written_2b_i 2/8}}.
+# Consequence for retuning after a change of η: {{share written_2b_i 1/8}}.
+
+# %% [markdown]
+# ### 2(b) ii. Harder and easier data
+#
+# ★★☆ · 30 minutes, of which about one is waiting · {{points written_2b_ii}} points
+#
+# **Goal.** Turn the difficulty both ways, and report how the maps change. The knobs of `make_data`:
+#
+# | knob | medium | what it does |
+# | --- | --- | --- |
+# | `separation` | 8 | distance of the clusters from the origin; closer clusters overlap, and even the best classifier errs |
+# | `label_noise` | 0.4 | share of training labels redrawn at random: what there is to overfit |
+# | `classes` | 10 | more classes: more borders, fewer examples of each |
+# | `clusters` | 5 | clusters in each class; with one, a linear classifier would do |
+# | `n_train` | 2048 | fewer examples are easier to memorise and harder to learn from |
+#
+# `easy` has separation 9 and label noise 0.2, `hard` has 7 and 0.5.
+
+# %%
+by_difficulty = {
+    "easy": (explore(adam_l2, "easy"), explore(adamw, "easy")),
+    "medium": (table_l2, table_w),
+    "hard": (explore(adam_l2, "hard"), explore(adamw, "hard")),
+}
+
+
+def side_by_side(pairs):
+    """Accuracy maps: a column for each difficulty, a row for each rule, one colour scale."""
+    norm = color_norm([table for pair in pairs.values() for table in pair], "val_accuracy")
+    figure, axes = plt.subplots(
+        2, len(pairs), figsize=(4 * len(pairs) + 0.6, 7), squeeze=False, layout="constrained"
+    )
+    for column, (name, pair) in zip(axes.T, pairs.items(), strict=True):
+        for ax, table in zip(column, pair, strict=True):
+            heatmap(table, ax=ax, norm=norm, colorbar=False)
+            ax.set_title(f"{name}\n{ax.get_title()}", fontsize="medium")
+    figure.colorbar(axes[0, 0].collections[0], ax=axes, label="validation accuracy", aspect=40, pad=0.01)
+    plt.show()
+
+
+side_by_side(by_difficulty)
+for name, pair in by_difficulty.items():
+    for table in pair:
+        print(f"{name}: {describe(table)}", end="\n\n")
+
+# %% [markdown]
+# Your turn: one knob at a time tells you more than two. Change the next line, give your experiment a name, and look at its
+# maps beside those of `medium`.
+
+# %%
+my_knobs = {"label_noise": 0.0}  # for instance: no noise at all.  Then try others.
+mine = (explore(adam_l2, "mine", **my_knobs), explore(adamw, "mine", **my_knobs))
+side_by_side({"medium": (table_l2, table_w), f"mine: {my_knobs}": mine})
+
+# %% [markdown]
+# **A right result** says what you turned, which way, and what happened to the *height*, the *breadth* and the *slope* of the
+# good region, for both rules. One of these three hardly changes. Which, and why?
+#
+# <details><summary>Hint 1</summary>The contour marks 90 %. Does the region shrink because its shape changes, or because the whole
+# map sinks below the contour?</details>
+# <details><summary>Hint 2</summary>The slope follows from how decay, gradient and length of the weights balance. Which of the knobs
+# touches this balance?</details>
+
+# %% [markdown] written="written_2b_ii"
+# **Model answer.** Harder data (closer clusters, more label noise): the best accuracy falls, and the region
+# above 90 % shrinks or vanishes, for both rules. Easier data: both rise, the regions grow, and at last decay hardly matters: with
+# no label noise there is little to overfit. The *slope* hardly changes (about −2 and 0), because it
+# follows from the balance of growth and shrinkage of the weights and not from the data. More label noise moves the
+# best decay; the region shifts and does not turn.
+#
+# **Rubric.** At least one harder and one easier task, knobs named: {{share written_2b_ii 3/8}}. Height and breadth for both
+# rules, with numbers: {{share written_2b_ii 3/8}}. The slope stays: {{share written_2b_ii 1/8}}. A reason: {{share written_2b_ii 1/8}}.
+
+# %% [markdown]
+# ### 2(b) iii. What to conjecture about tuning
+#
+# ★★☆ · 30 minutes · {{points good_fraction}} + {{points best_accuracy}} points for the functions, {{points written_2b_iii}} for the
+# conjecture
+#
+# **Goal.** Put what you saw into two numbers. `table` holds a row for each run, with the columns `lr`, `decay`, `seed`,
+# `val_accuracy` and `diverged` among others. A *setting* is a pair (lr, decay); its accuracy is the mean over its seeds. If
+# **any** of its runs diverged, the setting is of no use to anyone, and counts as accuracy 0.
+#
+# - `good_fraction(table, threshold)`: the share of all settings whose accuracy is **at least** `threshold`.
+# - `best_accuracy(table)`: the accuracy of the best setting.
+#
+# <details><summary>Hint 1</summary>Both begin in the same way: one accuracy for each setting. Look at
+# <code>table.groupby(["lr", "decay"])</code>.</details>
+# <details><summary>Hint 2</summary><code>val_accuracy</code> is NaN where a run diverged, and <code>mean</code> skips NaN in silence.
+# <code>["diverged"].any()</code> on the same groups tells you which settings to set to 0.</details>
+# <details><summary>Hint 3</summary>A series has a method <code>mask(where, value)</code>. And what is the mean of a series of True and
+# False?</details>
+
+# %%
+table_l2.head()
+
+# %% question="good_fraction"
+def good_fraction(table, threshold):
+    """Share of the settings (lr, decay) whose mean validation accuracy is at least threshold."""
+    ### BEGIN SOLUTION
+    runs = table.groupby(["lr", "decay"])
+    accuracy = runs["val_accuracy"].mean().mask(runs["diverged"].any(), 0.0)
+    return float((accuracy >= threshold).mean())
+    ### END SOLUTION
+
+
+# %% check="good_fraction"
+check("good_fraction", good_fraction)
+
+# %% question="best_accuracy"
+def best_accuracy(table):
+    """Mean validation accuracy of the best setting (lr, decay)."""
+    ### BEGIN SOLUTION
+    runs = table.groupby(["lr", "decay"])
+    accuracy = runs["val_accuracy"].mean().mask(runs["diverged"].any(), 0.0)
+    return float(accuracy.max())
+    ### END SOLUTION
+
+
+# %% check="best_accuracy"
+check("best_accuracy", best_accuracy)
+
+# %%
+for name, table in {"Adam with ℓ2": table_l2, "AdamW": table_w}.items():
+    shares = ", ".join(f"{good_fraction(table, level):.0%} above {level:.0%}" for level in (0.85, 0.9, 0.92))
+    print(f"{name:13} best {best_accuracy(table):.3f}; {shares}")
+
+# %% [markdown]
+# The **tuning card** adds four more, each with a 95 % bootstrap interval over seeds (`_low`, `_high`): the slope; the separability of
+# the map (1: the map is a product of a function of η and one of λ, so the knobs can be tuned one after the other); what you
+# lose on average if you do so; and what to expect of the best of 8 random settings. With two seeds the intervals are rough.
+
+# %%
+pd.concat([tuning_card(table_l2), tuning_card(table_w)]).T.round(3)
+
+# %% [markdown]
+# **Conjecture.** Is the best accuracy of the two rules different, beyond what two seeds can tell? How many settings are good, and
+# how much of this depends on the ranges of the grid? You have time for ten trials on a new task: which rule do you take, and how
+# do you search?
+#
+# <details><summary>Hint 1</summary>Keep apart: how high the peak is, and how hard it is to find.</details>
+# <details><summary>Hint 2</summary>If a grid is made wider by settings that are all bad, what happens to the share of good ones?
+# Which of the numbers on the card do not mind?</details>
+
+# %% [markdown] written="written_2b_iii"
+# **Model answer.** The peaks are about equally high: 0.934 [0.931, 0.943] and 0.939 [0.936, 0.948] on a fine grid with five seeds,
+# intervals that overlap. What differs is how easily the peak is found. With AdamW a larger share of settings
+# is good (0.39 against 0.24 above 90 %), and, what does not depend on the ranges, the region lies along the axes: one can
+# fix η, tune λ_w, and keep it when η changes. With ℓ2-Adam the two have to be tuned together, along a diagonal. So with ten
+# trials: AdamW, first one knob and then the other. Caveats: shares depend on the grid's ranges; this is one small,
+# normalised network on synthetic data; on a plain network the picture turns round.
+#
+# **Rubric.** Best accuracies about equal, uncertainty mentioned: {{share written_2b_iii 2/6}}. Share of good settings, and that it depends
+# on the ranges: {{share written_2b_iii 2/6}}. Decoupled knobs and a way to search: {{share written_2b_iii 2/6}}.
+
+# %% [markdown]
+# # Extensions (optional, no points)
+#
+# Set `EXTENSIONS = True` to run them; each takes up to half a minute for each map.
+#
+# **1. PyTorch's convention.** It multiplies the decay by the learning rate, λ_w = η·λ_torch. Predict the slope from your AdamW
+# map, then look.
+#
+# **2. The plain network.** Without normalisation the length of the weights matters. Which way do the two maps turn? What does this
+# say about "decoupled decay makes the knobs independent"?
+#
+# **3. Real digits.** 8 × 8 pixels from scikit-learn, no download, with 30 % of the training labels redrawn.
+
+# %%
+EXTENSIONS = False
+
+
+def adamw_torch(theta, grad, state, *, lr, torch_decay, **betas):
+    """Your AdamW in PyTorch's convention: λ_w = η·λ_torch."""
+    return adamw(theta, grad, state, lr=lr, weight_decay=lr * torch_decay, **betas)
+
+
+def medium(seed):
+    """The data of the maps above."""
+    return make_data("medium", seed=seed)
+
+
+if EXTENSIONS:
+    print("1. PyTorch's convention")
+    in_torch = sweep(adamw_torch, LRS, log_grid(1e-2, 1e3, POINTS), medium, **SIZE)
+    heatmaps(table_w, in_torch, metrics=("val_accuracy",))
+    plt.show()
+
+    print("2. The plain network")
+    low, decays = log_grid(1e-4, 1e-1, POINTS), log_grid(1e-5, 1e0, POINTS)
+    plain = [sweep(rule, low, decays, medium, scale_invariant=False, **SIZE) for rule in (adam_l2, adamw)]
+    heatmaps(*plain, metrics=("val_accuracy",))
+    plt.show()
+
+    print("3. Digits")
+    from adamw_pset import load_digits_data
+
+    def digits(seed):
+        return load_digits_data(seed=seed)
+
+    real = [sweep(rule, LRS, DECAYS[rule.__name__], digits, **SIZE) for rule in (adam_l2, adamw)]
+    heatmaps(*real, metrics=("val_accuracy",))
+    plt.show()
+
+# %% [markdown]
+# <details><summary>What others found (open it after you have looked)</summary>
+#
+# Scale-invariant network, 13 × 13 grid, 5 seeds: PyTorch's convention has slope −1.01 [−1.03, −1.00], as λ_w = η·λ_torch says it
+# must if the best λ_w stays where it is. Plain network: −0.15 [−0.18, −0.12] for Adam with ℓ2 and +0.99 [0.97, 1.02] for AdamW with
+# λ_w as it stands. There λ_w has to grow with η, which is just what PyTorch's convention does for you. So decoupling alone does
+# not make two knobs independent: it does so where decay acts by setting how far a step turns the weights.
+# </details>
+
+# %% [markdown]
+# # What is answered, what is open
+#
+# The table below tells for the functions. Written answers are read by a person: look once more whether all eight are there. Then
+# *Kernel → Restart Kernel and Run All Cells*, save, and hand in.
+
+# %%
+for name, state in summary(globals()).items():
+    print(f"{'✓' if state == 'right' else '✗' if state == 'wrong' else '○'} {name:26}{state}")

@@ -1,0 +1,108 @@
+"""The notebooks: built from one source, nothing leaks, the solved one runs, the open one stops kindly."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+nbformat = pytest.importorskip("nbformat", reason="pip install -e .[autograder]")
+nbclient = pytest.importorskip("nbclient", reason="pip install -e .[autograder]")
+pytest.importorskip("nbgrader", reason="pip install -e .[autograder]")
+pytest.importorskip("jupytext", reason="pip install -e .[autograder]")
+
+from autograder import build  # noqa: E402
+from autograder.questions import QUESTIONS  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("default")  # of Jupyter's own packages
+
+
+@pytest.fixture(scope="module")
+def instructor() -> Any:
+    return build.instructor_notebook(build.SOURCE.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def student(instructor: Any) -> Any:
+    return build.student_notebook(instructor)
+
+
+def run(notebook: Any, folder: Path) -> Any:
+    """Execute ``notebook`` in quick mode in an empty folder; raises at the first cell that fails."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ADAMW_PSET_QUICK", "1")
+        notebook = nbformat.from_dict(notebook)
+        nbclient.NotebookClient(
+            notebook, timeout=120, resources={"metadata": {"path": str(folder)}}
+        ).execute()
+    return notebook
+
+
+def test_built_files_are_fresh(capsys: pytest.CaptureFixture[str]) -> None:
+    assert build.main(["--check"]) == 0, f"run make notebook: {capsys.readouterr().out}"
+
+
+def test_ids_are_unique_and_every_question_is_there(instructor: Any, student: Any) -> None:
+    for notebook in (instructor, student):
+        ids = [cell.id for cell in notebook.cells]
+        assert len(set(ids)) == len(ids)
+        graded = [c.metadata.nbgrader.grade_id for c in notebook.cells if "nbgrader" in c.metadata]
+        checks = [f"check_{name}" for name, q in QUESTIONS.items() if q.kind != "written"]
+        assert sorted(graded) == sorted([*QUESTIONS, *checks])
+
+
+def test_points_add_up(instructor: Any) -> None:
+    points = sum(cell.metadata.get("nbgrader", {}).get("points", 0) for cell in instructor.cells)
+    assert points == sum(question.points for question in QUESTIONS.values())
+
+
+def test_nothing_leaks_to_the_student(instructor: Any, student: Any) -> None:
+    text = "\n".join(cell.source for cell in student.cells)
+    secrets = ("BEGIN SOLUTION", "Model answer", "Rubric", "For the instructor", "{{")
+    for word in (*secrets, "adamw_pset.optimizers", "preconditioner import", "autograder"):
+        assert word not in text
+    for cell in instructor.cells:
+        if "### BEGIN SOLUTION" in cell.source:
+            solution = cell.source.split("### BEGIN SOLUTION\n")[1].split("### END SOLUTION")[0]
+            assert solution not in text
+    assert not any(cell.get("outputs") for cell in student.cells)
+
+
+def test_generate_assignment_agrees(instructor: Any, student: Any, tmp_path: Path) -> None:
+    source = tmp_path / "source" / "explore_Adam"
+    source.mkdir(parents=True)
+    nbformat.write(instructor, source / "explore_Adam.ipynb")
+    config = build.HERE / "nbgrader_config.py"
+    (tmp_path / config.name).write_bytes(config.read_bytes())
+    command = [sys.executable, "-m", "nbgrader", "generate_assignment", "explore_Adam"]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # nbgrader calls alembic
+    environment = os.environ | {"PATH": path}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    made = nbformat.read(tmp_path / "release" / "explore_Adam" / "explore_Adam.ipynb", as_version=4)
+    assert [_essence(cell) for cell in made.cells] == [_essence(cell) for cell in student.cells]
+
+
+def _essence(cell: Any) -> Any:
+    metadata = {**cell.metadata, "nbgrader": {**cell.metadata.get("nbgrader", {}), "checksum": ""}}
+    return cell.id, cell.cell_type, cell.source, metadata
+
+
+def test_the_solved_notebook_runs_and_draws(instructor: Any, tmp_path: Path) -> None:
+    outputs = {cell.id: cell.get("outputs", []) for cell in run(instructor, tmp_path).cells}
+    for name, question in QUESTIONS.items():
+        if question.kind != "written":
+            assert "right" in "".join(output.get("text", "") for output in outputs[f"check_{name}"])
+    figures = [o for out in outputs.values() for o in out if "image/png" in o.get("data", {})]
+    assert len(figures) >= 3  # the four maps, the difficulties, the student's own
+
+
+def test_the_open_notebook_stops_at_the_first_question(student: Any, tmp_path: Path) -> None:
+    with pytest.raises(nbclient.exceptions.CellExecutionError) as stopped:
+        run(student, tmp_path)
+    assert stopped.value.ename == "NotAnswered"
+    assert "weight_decay_factor" in stopped.value.evalue
