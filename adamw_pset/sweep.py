@@ -130,8 +130,8 @@ def sweep(
 
     tables = [kept]
     blocks = _blocks(missing, block or BLOCK[where.type], _threads(where))
-    with tqdm(total=len(wanted), initial=len(wanted) - len(missing), desc=rule_name(rule), unit="run",
-              disable=not progress, bar_format=_BAR) as bar, contextlib.closing(
+    with tqdm(total=len(wanted) * epochs, initial=(len(wanted) - len(missing)) * epochs, desc=rule_name(rule),
+              unit_scale=1 / epochs, disable=not progress, bar_format=_BAR) as bar, contextlib.closing(
               _train_all(task, blocks, bar)) as results:  # fmt: skip
         for rows in results:
             rows.insert(0, "optimizer", rule_name(rule))
@@ -160,7 +160,7 @@ def _train_all(task: Task, blocks: list[list[Run]], bar: tqdm[Any]) -> Generator
             if stop.is_set():
                 raise KeyboardInterrupt
             with lock:
-                bar.update(len(runs) / task.epochs)
+                bar.update(len(runs))
 
         return train(task, runs, tick)
 
