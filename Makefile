@@ -15,6 +15,8 @@ figures: .venv/core.done  ## every figure of docs/: the four maps, SGD, PyTorch'
 	$(BIN)/adamw-pset heatmaps --optimizers sgd sgdw --out docs/figures/sgd
 	$(BIN)/adamw-pset heatmaps --optimizers adamw adamw_torch --out docs/figures/conventions
 	$(BIN)/adamw-pset heatmaps --optimizers adam_l2 adamw --plain --out docs/figures/plain
+	$(BIN)/adamw-pset heatmaps --grid 9 --seeds 2 --out docs/figures/notebook
+	$(BIN)/python -m autograder.expected_maps
 
 lab: .venv/notebook.done  ## the problem set, in JupyterLab
 	$(BIN)/jupyter lab explore_Adam.ipynb

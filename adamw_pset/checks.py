@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from adamw_pset.notebook import this_notebook, written_answers
 from adamw_pset.observe import Array, Event, Observation, Record, observe
 
 
@@ -63,10 +64,30 @@ def verdicts(namespace: Mapping[str, Any]) -> dict[str, Verdict]:
     }
 
 
-def summary(namespace: Mapping[str, Any]) -> dict[str, str]:
-    """Of each code question: "right", "wrong" or "open", from a notebook's ``globals()``."""
-    words = {"": "right", "open": "open"}
-    return {name: words.get(verdict.mistake, "wrong") for name, verdict in verdicts(namespace).items()}
+def report(found: Mapping[str, Verdict], written: Mapping[str, str]) -> str:
+    """What is answered and what is not, a line a question, as text.
+
+    ``found`` is from ``verdicts``, ``written`` from ``adamw_pset.notebook.written_answers``.
+    """
+    marks = {"": "✓ right", "open": "○ open"}
+    lines = [f"{name:26}{marks.get(v.mistake, f'✗ {v.sentence}')}" for name, v in found.items()]
+    lines += [f"{name:26}{'✓' if state == 'answered' else '○'} {state}" for name, state in written.items()]
+    right = sum(not verdict.mistake for verdict in found.values())
+    answered = sum(state == "answered" for state in written.values())
+    total = f"{right} of {len(found)} code answers right"
+    if written:
+        total += f", {answered} of {len(written)} written answers given"
+    return "\n".join([*lines, total])
+
+
+def summary(namespace: Mapping[str, Any]) -> None:
+    """Print ``report`` for the running notebook, from its ``globals()``; written answers as last saved."""
+    file = this_notebook(namespace)
+    print(report(verdicts(namespace), written_answers(file) if file else {}))
+    if file:
+        print(f"Written answers are read from {file} as it was last saved.")
+    else:
+        print("Written answers: save the notebook, and run  adamw-pset check  on its file.")
 
 
 def judge(question: str, observation: Observation) -> Verdict:

@@ -9,15 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-import pandas as pd
-
 from adamw_pset.data import DIFFICULTIES
 from adamw_pset.experiment import log_grid, ranges, task_data
 from adamw_pset.plots import TITLES, describe, heatmaps, save_figure
 from adamw_pset.rule import Rule
 from adamw_pset.sweep import sweep
 from adamw_pset.table import join, read_table, write_table, write_whole
-from adamw_pset.tuning import MEASURES, tuning_card
+from adamw_pset.tuning import card_table, tuning_card
 
 
 class Parser(argparse.ArgumentParser):
@@ -159,7 +157,7 @@ def _heatmaps(arguments: argparse.Namespace) -> None:
     figure = heatmaps(*tables)
     for suffix in ("png", "svg"):
         save_figure(figure, arguments.out / f"heatmaps.{suffix}")
-    print(card_text(card))
+    print(card_table(card).to_string())
     for each in tables:
         print(describe(each))
     print(f"Wrote heatmaps.png, heatmaps.svg, heatmaps.csv and tuning.csv to {arguments.out}")
@@ -195,34 +193,13 @@ def find_rules(names: Sequence[str], notebook: str | None) -> dict[str, Rule]:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from adamw_pset.checks import verdicts
+    from adamw_pset.checks import report, verdicts
     from adamw_pset.notebook import load_notebook, written_answers
 
-    marks = {"": "✓ right", "open": "○ open"}
-    found = verdicts(load_notebook(arguments.notebook))
-    for name, verdict in found.items():
-        mark = marks.get(verdict.mistake, f"✗ {verdict.sentence}")
-        print(f"{name:26}{mark}")
-    written = written_answers(arguments.notebook)
-    for name, state in written.items():
-        print(f"{name:26}{'✓' if state == 'answered' else '○'} {state}")
-    right = sum(not verdict.mistake for verdict in found.values())
-    answered = sum(state == "answered" for state in written.values())
-    print(f"{right} of {len(found)} code answers right, {answered} of {len(written)} written answers given")
-    return int(right < len(found) or answered < len(written))
+    found, written = verdicts(load_notebook(arguments.notebook)), written_answers(arguments.notebook)
+    print(report(found, written))
+    return int(any(v.mistake for v in found.values()) or "open" in written.values())
 
 
 def _tuning(arguments: argparse.Namespace) -> None:
-    print(card_text(tuning_card(read_table(arguments.results), arguments.threshold)))
-
-
-def card_text(card: pd.DataFrame) -> str:
-    """The tuning card as text: a line a measure, a column an optimizer, value [low, high]."""
-    rows = {
-        measure: [
-            f"{row[measure]:.3f} [{row[f'{measure}_low']:.3f}, {row[f'{measure}_high']:.3f}]"
-            for _, row in card.iterrows()
-        ]
-        for measure in MEASURES
-    }
-    return pd.DataFrame.from_dict(rows, orient="index", columns=list(card.index)).to_string()
+    print(card_table(tuning_card(read_table(arguments.results), arguments.threshold)).to_string())

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import json
 import linecache
+import os
+import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,8 @@ def load_notebook(path: str | Path) -> Namespace:
 
     Only these statements are executed, in order, so no sweep is trained and no figure is drawn.
     Magics and shell lines are passed over.  A cell that cannot be read, or a definition that fails,
-    is left out with a warning that names the cell.
+    is left out with a warning that names the cell; in the place of the functions of a cell that cannot
+    be read stand functions that raise its error.
 
     Raises ``ValueError`` if the file is not a notebook with Python cells, ``OSError`` if there is none.
     """
@@ -33,7 +36,17 @@ def load_notebook(path: str | Path) -> Namespace:
                     exec(compile(ast.Module([statement], []), name, "exec"), namespace)
         except (Exception, SystemExit) as error:  # whatever a student's code raises
             warnings.warn(f"cell {number}: {type(error).__name__}: {error}", stacklevel=2)
+            if isinstance(error, SyntaxError):
+                for function in re.findall(r"^def +(\w+)", source, re.MULTILINE):
+                    namespace[function] = _unreadable(number, error)
     return namespace
+
+
+def this_notebook(namespace: Mapping[str, Any]) -> Path | None:
+    """The file of the running notebook, from its ``globals()``; None if it cannot be told."""
+    told = namespace.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME") or "explore_Adam.ipynb"
+    file = Path(Path(str(told)).name)  # a kernel works in the notebook's folder
+    return file if file.suffix == ".ipynb" and file.is_file() else None
 
 
 def written_answers(path: str | Path) -> dict[str, str]:
@@ -66,6 +79,13 @@ def _cells(path: str | Path) -> list[dict[str, Any]]:
     return cells
 
 
+def _unreadable(number: int, error: SyntaxError) -> Callable[..., Any]:
+    def function(*_: Any, **__: Any) -> Any:
+        raise SyntaxError(f"{error.msg}, in line {error.lineno} of cell {number}")
+
+    return function
+
+
 def _without_magic(line: str) -> str:
     text = line.lstrip()
     return line[: len(line) - len(text)] + "pass" if text.startswith(("%", "!", "?")) else line
@@ -74,6 +94,12 @@ def _without_magic(line: str) -> str:
 def _defines(statement: ast.stmt) -> bool:
     if isinstance(statement, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef):
         return True
+    if isinstance(statement, ast.If):
+        return _constant(statement.test) and all(map(_defines, [*statement.body, *statement.orelse]))
     if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
-        return not any(isinstance(node, ast.Call | ast.Await) for node in ast.walk(statement.value))
+        return _constant(statement.value)
     return False
+
+
+def _constant(expression: ast.expr) -> bool:
+    return not any(isinstance(node, ast.Call | ast.Await) for node in ast.walk(expression))

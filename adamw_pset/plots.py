@@ -38,6 +38,7 @@ METRIC_LABELS = {
     "train_accuracy": "training accuracy", "train_loss": "training loss (nats)",
 }  # fmt: skip
 INK, PAPER = "#1a1a1a", "white"
+GUESS = "#E69F00"  # orange: apart from every colour of the maps
 GOOD = 0.9  # the accuracy that the contour marks
 
 
@@ -117,6 +118,28 @@ def heatmaps(*tables: pd.DataFrame, metrics: tuple[str, ...] = ("val_accuracy", 
             figure.colorbar(mesh, ax=list(row), label=METRIC_LABELS[metric], pad=0.015, aspect=22)
         figure.legend(handles=_legend(parts), loc="outside lower center", ncols=2 * len(parts), frameon=False)
     return figure
+
+
+def draw_slope(ax: Axes, table: pd.DataFrame, slope: float, label: str) -> None:
+    """Draw a line of this slope (d log λ / d log η) into the map of ``table``, through its good region.
+
+    It goes through the middle of the ridge, or through the best setting where there is no ridge.
+    """
+    lrs, decays, accuracy = accuracy_maps(table)
+    mean = accuracy.mean(axis=0)
+    crest = ridge(mean, decays)
+    shown = np.isfinite(crest)
+    if shown.any():
+        x, y = np.log10(lrs[shown]).mean(), crest[shown].mean()
+    else:
+        row, column = np.unravel_index(mean.argmax(), mean.shape)
+        x, y = np.log10(lrs[row]), np.log10(decays[column])
+    limits = ax.get_xlim(), ax.get_ylim()
+    line = 10 ** (y + slope * (np.log10(lrs) - x))
+    ax.plot(lrs, line, "-", color=GUESS, lw=2.4, label=label, zorder=3,
+            path_effects=[patheffects.withStroke(linewidth=4.2, foreground=INK)])  # fmt: skip
+    ax.set(xlim=limits[0], ylim=limits[1])
+    ax.legend(loc="lower left", fontsize="small")
 
 
 def color_norm(tables: list[pd.DataFrame], metric: str) -> Normalize:

@@ -135,6 +135,18 @@ def tuning_card(table: pd.DataFrame, threshold: float = 0.9) -> pd.DataFrame:
     return pd.DataFrame.from_dict(cards, orient="index").rename_axis("optimizer")
 
 
+def card_table(card: pd.DataFrame) -> pd.DataFrame:
+    """A tuning card to read: a row a measure, a column an optimizer, cells ``value [low, high]``."""
+    rows = {
+        measure: [
+            f"{row[measure]:.3f} [{row[f'{measure}_low']:.3f}, {row[f'{measure}_high']:.3f}]"
+            for _, row in card.iterrows()
+        ]
+        for measure in MEASURES
+    }
+    return pd.DataFrame.from_dict(rows, orient="index", columns=list(card.index))
+
+
 def _card(table: pd.DataFrame, threshold: float) -> dict[str, float]:
     lrs, decays, accuracy = accuracy_maps(table)
 

@@ -6,6 +6,8 @@ they are by one word, from which nbgrader's metadata are made:
     # %% question="adamw"                      a function that the student writes
     # %% check="adamw"                         the cell that tests it
     # %% [markdown] written="written_1a_i"     an answer that a person reads
+    # %% folded=true                           code that is hidden until it is clicked
+    # %% [markdown] attach="maps.png"          a picture of source/, shown as attachment:maps.png
 
 In markdown cells ``{{points adamw}}`` stands for a question's points, ``{{share adamw 3/8}}`` for
 three eighths of them.  Cells with the tag "instructor" do not reach the student.
@@ -14,6 +16,7 @@ three eighths of them.  Cells with the tag "instructor" do not reach the student
 from __future__ import annotations
 
 import argparse
+import base64
 import hashlib
 import re
 import sys
@@ -106,13 +109,19 @@ def _cell(cell: Any) -> Any:
     metadata: dict[str, Any] = {}
     if "tags" in cell.metadata:
         metadata["tags"] = list(cell.metadata["tags"])
+    if "folded" in cell.metadata:
+        metadata |= {"jupyter": {"source_hidden": True}, "cellView": "form"}  # JupyterLab, Colab
     for kind, flags in KINDS.items():
         if kind in cell.metadata:
             metadata["nbgrader"] = _graded(kind, flags, cell.metadata[kind])
     source = cell.source
     if cell.cell_type == "markdown":
         source = re.sub(r"\{\{(points|share) (\w+)\s*([\d/]*)\}\}", _points, source)
-    return make(source=source, metadata=metadata)
+    built = make(source=source, metadata=metadata)
+    if picture := cell.metadata.get("attach"):
+        data = base64.b64encode((SOURCE.parent / picture).read_bytes()).decode()
+        built.attachments = {picture: {"image/png": data}}
+    return built
 
 
 def _graded(kind: str, flags: dict[str, bool], question: str) -> dict[str, Any]:

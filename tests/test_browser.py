@@ -18,6 +18,9 @@ import pytest
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="pip install -e .[notebook,test]")
 pytest.importorskip("jupyterlab", reason="pip install -e .[notebook,test]")
+nbformat = pytest.importorskip("nbformat", reason="pip install -e .[autograder]")
+
+from test_notebook import small  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default")  # of Jupyter's own packages
 SOLVED = Path(__file__).parents[1] / "autograder" / "source" / "explore_Adam" / "explore_Adam.ipynb"
@@ -32,7 +35,8 @@ MAPS = ".jp-OutputArea-output img[src^='data:image/png']"
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[str]:
     """The address of a JupyterLab that has the solved notebook open."""
-    shutil.copy(SOLVED, tmp_path / "solved.ipynb")
+    notebook = small(nbformat.read(SOLVED, as_version=4))
+    nbformat.write(notebook, tmp_path / "solved.ipynb")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -41,8 +45,7 @@ def lab(tmp_path: Path) -> Iterator[str]:
         f"--port={port}", "--IdentityProvider.token=", f"--ServerApp.root_dir={tmp_path}",
     ]  # fmt: skip
     with open(tmp_path / "lab.log", "w") as log:
-        settings = os.environ | {"ADAMW_PSET_QUICK": "1"}
-        server = subprocess.Popen(command, stdout=log, stderr=log, env=settings)
+        server = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         _wait_for(f"http://127.0.0.1:{port}/api", server)
         yield f"http://127.0.0.1:{port}/lab/tree/solved.ipynb?reset"

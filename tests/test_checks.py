@@ -213,12 +213,30 @@ def test_in_a_notebook_the_message_is_all_that_is_shown() -> None:
         check("adam", O.adam)
 
 
-def test_summary_counts_right_wrong_and_open() -> None:
-    found = summary({"adamw": O.adamw, "sgdw": O.sgd, "adam_l2": skeleton, "counterexample": 3})
-    assert found["adamw"] == "right"
-    assert found["sgdw"] == found["counterexample"] == "wrong"
-    assert set(found) == set(CODE)
-    assert found["best_accuracy"] == "open"
+def test_summary_tells_right_wrong_and_open(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    answers = {"adamw": O.adamw, "sgdw": O.sgd, "adam_l2": skeleton, "counterexample": 3}
+    summary(answers)
+    rows = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()[: len(CODE)])
+    assert set(rows) == set(CODE)
+    assert {name: rows[name][0] for name in ("adamw", "sgdw", "counterexample", "best_accuracy")} == {
+        "adamw": "✓", "sgdw": "✗", "counterexample": "✗", "best_accuracy": "○",
+    }  # fmt: skip
+    cells = [_written("written_1a_i", "Because."), _written("written_1a_ii", "*Your answer here.*")]
+    Path("mine.ipynb").write_text(json.dumps({"cells": cells}))
+    monkeypatch.setenv("JPY_SESSION_NAME", "/somewhere/else/mine.ipynb")
+    summary(answers)
+    text = capsys.readouterr().out
+    assert "written_1a_i              ✓ answered" in text
+    assert "written_1a_ii             ○ open" in text
+    assert "1 of 9 code answers right, 1 of 2 written answers given" in text
+
+
+def _written(name: str, text: str) -> dict[str, Any]:
+    return {"cell_type": "markdown", "source": text, "metadata": {"nbgrader": {"grade_id": name}}}
 
 
 def test_worked_numbers_are_up_to_date() -> None:

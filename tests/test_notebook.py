@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -32,14 +33,20 @@ def student(instructor: Any) -> Any:
 
 
 def run(notebook: Any, folder: Path) -> Any:
-    """Execute ``notebook`` in quick mode in an empty folder; raises at the first cell that fails."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ADAMW_PSET_QUICK", "1")
-        notebook = nbformat.from_dict(notebook)
-        nbclient.NotebookClient(
-            notebook, timeout=120, resources={"metadata": {"path": str(folder)}}
-        ).execute()
+    """Execute ``notebook``, made small, in an empty folder; raises at the first cell that fails."""
+    notebook = small(notebook)
+    nbclient.NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(folder)}}).execute()
     return notebook
+
+
+def small(notebook: Any) -> Any:
+    """The notebook with a coarse grid, one epoch a run, and the extensions."""
+    text = nbformat.writes(notebook)
+    for old, new in {"POINTS = 9 ": "POINTS = 3 ", '\\"epochs\\": 20}': '\\"epochs\\": 1}',
+                     "EXTENSIONS = False": "EXTENSIONS = True"}.items():  # fmt: skip
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return nbformat.reads(text, as_version=4)
 
 
 def test_built_files_are_fresh(capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,10 +72,14 @@ def test_nothing_leaks_to_the_student(instructor: Any, student: Any) -> None:
     secrets = ("BEGIN SOLUTION", "Model answer", "Rubric", "For the instructor", "{{")
     for word in (*secrets, "adamw_pset.optimizers", "preconditioner import", "autograder"):
         assert word not in text
+    examples = [cell.source for cell in student.cells if cell.source.startswith(("def sgd(", "def adam("))]
+    given = {line.strip() for source in examples for line in source.splitlines()}
+    assert len(examples) == 2
     for cell in instructor.cells:
         if "### BEGIN SOLUTION" in cell.source:
             solution = cell.source.split("### BEGIN SOLUTION\n")[1].split("### END SOLUTION")[0]
-            assert solution not in text
+            for line in {line.strip() for line in solution.splitlines()} - given - {""}:
+                assert line not in text, f"a line of {cell.id}'s solution is with the student: {line}"
     assert not any(cell.get("outputs") for cell in student.cells)
 
 
@@ -97,8 +108,16 @@ def test_the_solved_notebook_runs_and_draws(instructor: Any, tmp_path: Path) -> 
     for name, question in QUESTIONS.items():
         if question.kind != "written":
             assert "right" in "".join(output.get("text", "") for output in outputs[f"check_{name}"])
-    figures = [o for out in outputs.values() for o in out if "image/png" in o.get("data", {})]
-    assert len(figures) >= 3  # the four maps, the difficulties, the student's own
+    drawn = {}
+    for cell in instructor.cells:
+        calls = re.findall(r"^ *(?:plt\.show\(\)|side_by_side\()", cell.source, re.MULTILINE)
+        wanted = len(calls) - cell.source.count("def side_by_side")  # that one has a plt.show() in it
+        if wanted:
+            images = sum("image/png" in output.get("data", {}) for output in outputs[cell.id])
+            drawn[cell.source.splitlines()[0]] = wanted, images
+    # the four maps, the prediction, the difficulties, the student's own, the extensions
+    assert len(drawn) == 5
+    assert all(wanted == found for wanted, found in drawn.values()), drawn
 
 
 def test_the_open_notebook_stops_at_the_first_question(student: Any, tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ def notebook(folder: Path, *sources: Any) -> Path:
         (["%%bash\nexit 1\n", "x = 1"], {"x"}),
         (["raise SystemExit\n", "table = sweep()\nfor i in range(9): boom\n"], set()),
         ([["def f():\n", "    return 1\n"]], {"f"}),
+        (["if True:\n    def f(): ...\nelse:\n    f = None\nif True:\n    train()\n"], {"f"}),
     ],
 )
 def test_definitions_are_read_and_work_is_not_done(
@@ -61,6 +62,19 @@ def test_a_broken_cell_is_named_and_the_others_are_read(tmp_path: Path, source: 
     with pytest.warns(UserWarning, match=words):
         found = load_notebook(notebook(tmp_path, source, "x = 1"))
     assert found["x"] == 1
+
+
+@pytest.mark.filterwarnings("default")  # the cell is named on stderr too
+def test_the_functions_of_a_cell_that_cannot_be_read_say_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = notebook(tmp_path, "def adamw(theta, grad, state, *, lr, weight_decay):\n    return (theta\n")
+    assert main(["check", str(path)]) == 1
+    (row,) = [row for row in capsys.readouterr().out.splitlines() if row.startswith("adamw ")]
+    assert "✗ Your code stopped with SyntaxError: '(' was never closed, in line 2 of cell 2" in row
+    command = ["heatmaps", "--rules", str(path), "--optimizers", "adamw", "--out", str(tmp_path)]
+    assert main([*command, "--grid", "2", "--seeds", "1"]) == 2
+    assert "cell 2: SyntaxError: '(' was never closed" in capsys.readouterr().err
 
 
 def test_sources_can_be_shown(tmp_path: Path) -> None:

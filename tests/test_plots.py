@@ -16,7 +16,7 @@ import pytest
 from test_tuning import CONSTANT, DECAYS, LRS, diagonal, table
 
 from adamw_pset import heatmap, heatmaps
-from adamw_pset.plots import describe, save_figure
+from adamw_pset.plots import describe, draw_slope, save_figure
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +52,28 @@ def test_ticks_are_powers_of_ten() -> None:
     assert [t.get_text() for t in ax.get_xticklabels()] == [f"$10^{{{k}}}$" for k in range(-3, 1)]
     assert [t.get_text() for t in ax.get_yticklabels()] == [f"$10^{{{k}}}$" for k in range(-5, 2)]
     assert ax.get_xscale() == ax.get_yscale() == "log"
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "through"),
+    [(diagonal(-1), None), (CONSTANT, "star")],
+    ids=["through the ridge", "through the best"],
+)
+def test_a_predicted_slope_is_drawn_through_the_good_region(accuracy: Any, through: str | None) -> None:
+    runs = table(accuracy)
+    ax = heatmap(runs)
+    limits = ax.get_ylim()
+    draw_slope(ax, runs, -2.0, "your prediction")
+    (line,) = [line for line in ax.lines if line.get_label() == "your prediction"]
+    x, y = np.log10(line.get_xdata()), np.log10(line.get_ydata())
+    assert np.polyfit(x, y, 1)[0] == pytest.approx(-2.0)
+    if through == "star":
+        point = star(ax)
+    else:
+        (crest,) = [line for line in ax.lines if line.get_marker() == "o"]
+        point = tuple(10 ** np.log10(values).mean() for values in crest.get_data())
+    assert np.interp(np.log10(point[0]), x, y) == pytest.approx(np.log10(point[1]))
+    assert ax.get_ylim() == limits
 
 
 def test_ridge_fit_and_slope_are_drawn() -> None:
