@@ -28,11 +28,13 @@ notebook: .venv/autograder.done  ## rebuild every notebook and the numbers behin
 test: .venv/test.done  ## the whole test suite, with linter and type checker
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff format --check --line-length 88 autograder/source/explore_Adam.py
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
 lint: .venv/test.done
 	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff format --line-length 88 autograder/source/explore_Adam.py
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/mypy
 

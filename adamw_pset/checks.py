@@ -16,6 +16,7 @@ import numpy as np
 
 from adamw_pset.notebook import this_notebook, written_answers
 from adamw_pset.observe import Array, Event, Observation, Record, observe
+from adamw_pset.pictures import in_notebook, show
 
 
 class CheckFailed(Exception):
@@ -187,12 +188,7 @@ def _where_to_look(
 
 def _draw(question: str, record: Record, worked: Any) -> None:
     """In a notebook: the first coordinate of θ step by step, as it is and as it should be."""
-    try:
-        from IPython.core.getipython import get_ipython
-        from IPython.display import display
-    except ImportError:
-        return
-    if get_ipython() is None:
+    if not in_notebook():
         return
     from matplotlib.figure import Figure
 
@@ -206,4 +202,4 @@ def _draw(question: str, record: Record, worked: Any) -> None:
     ax.set(xlabel="step", ylabel="first coordinate of θ", title=f"{question} on a small example")
     ax.set_xticks(range(len(right) + 1))
     ax.legend(frameon=False)
-    display(figure)
+    show(figure, f"The path of {question} on a small example, step by step, beside the right one.")

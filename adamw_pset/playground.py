@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from adamw_pset.pictures import show
 from adamw_pset.rule import Rule, State, rule_name
 from adamw_pset.trial import decay_name
 
@@ -67,22 +68,22 @@ def pictures(*rules: Rule) -> Figure:
 def playground(*rules: Rule) -> Any:
     """Two sliders, learning rate and decay, and the paths of up to four ``rules``, drawn at once.
 
-    Without ipywidgets, the figure of ``pictures``.
+    Without ipywidgets it shows the figure of ``pictures``.
     """
     try:
         import ipywidgets
-        from IPython.display import display
     except ImportError:
-        return pictures(*rules)
+        show(pictures(*rules), "Paths of the rules down the valley at three learning rates and three decays.")
+        return None
 
-    def show(lr: float, decay: float) -> None:
+    def redraw(lr: float, decay: float) -> None:
         figure = Figure(figsize=(6.4, 4.2), layout="constrained")
         draw(rules, lr, decay, figure.subplots())
-        display(figure)
+        show(figure, f"Paths of the rules down the valley, learning rate {lr:.2g}, decay {decay:.2g}.")
 
     def slider(low: float, high: float, value: float, description: str) -> Any:
         return ipywidgets.FloatLogSlider(
             value=value, min=low, max=high, step=0.1, description=description, readout_format=".2g"
         )
 
-    return ipywidgets.interactive(show, lr=slider(-3, 0, 0.05, "η"), decay=slider(-4, 0, 0.01, "decay λ"))
+    return ipywidgets.interactive(redraw, lr=slider(-3, 0, 0.05, "η"), decay=slider(-4, 0, 0.01, "decay λ"))

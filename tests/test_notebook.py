@@ -125,3 +125,30 @@ def test_the_open_notebook_stops_at_the_first_question(student: Any, tmp_path: P
         run(student, tmp_path)
     assert stopped.value.ename == "NotAnswered"
     assert "weight_decay_factor" in stopped.value.evalue
+
+
+@pytest.mark.parametrize(
+    ("code", "picture"),
+    [
+        (
+            "check('sgdw', lambda theta, grad, state, *, lr, weight_decay, beta1=1: (theta - grad, state))",
+            1,
+        ),
+        ("check('weight_decay_factor', lambda l2, lr: 2 * lr * l2)", 0),
+        ("import sys; sys.modules['ipywidgets'] = None; playground(sgd)", 1),
+    ],
+    ids=["a rule is drawn beside the right one", "a number is not", "playground without widgets"],
+)
+def test_pictures_are_shown_before_any_plot_was_made(code: str, picture: int, tmp_path: Path) -> None:
+    """Matplotlib's inline backend comes with the first pyplot figure; these cells make none."""
+    rule = "def sgd(theta, grad, state, *, lr, l2): return theta - lr * (grad + l2 * theta), state"
+    imports = "from adamw_pset.checks import check\nfrom adamw_pset.playground import playground"
+    cells = [nbformat.v4.new_code_cell(source) for source in (imports, rule, code)]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    settings = {"metadata": {"path": str(tmp_path)}}
+    nbclient.NotebookClient(notebook, timeout=120, allow_errors=True, resources=settings).execute()
+    outputs = notebook.cells[-1].outputs
+    pictures = [output for output in outputs if "image/png" in output.get("data", {})]
+    assert len(pictures) == picture
+    assert all(output.metadata["image/png"]["alt"] for output in pictures)
+    assert [output.ename for output in outputs if output.output_type == "error"] in ([], ["CheckFailed"])

@@ -45,8 +45,12 @@ except ModuleNotFoundError:
     from pathlib import Path
 
     folders = [Path.cwd(), *Path.cwd().parents]
-    homes = [folder for folder in folders if (folder / "adamw_pset" / "__init__.py").exists()]
-    homes = [folder for folder in homes if (folder / "pyproject.toml").exists()] + sorted(Path.cwd().glob("*adamw*.zip"))
+    homes = [
+        folder for folder in folders if (folder / "adamw_pset" / "__init__.py").exists()
+    ]
+    homes = [
+        folder for folder in homes if (folder / "pyproject.toml").exists()
+    ] + sorted(Path.cwd().glob("*adamw*.zip"))
     if not homes:
         raise RuntimeError(
             "The package adamw_pset is not installed, and it is not beside this notebook either. Keep the notebook in the "
@@ -54,7 +58,9 @@ except ModuleNotFoundError:
         ) from None
     home = homes[0]
     print(f"Installing adamw_pset from {home}: this may take some minutes …")
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", str(home)], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", str(home)], check=True
+    )
     importlib.invalidate_caches()
     import adamw_pset
 
@@ -83,8 +89,13 @@ def gradient_step(theta, grad, state, *, lr, weight_decay):
 
 tiny = make_data("easy", n_train=128, n_val=64)
 trial = sweep(gradient_step, [0.1], [0.1], tiny, seeds=1, epochs=1, progress=False)
-print(f"adamw_pset {adamw_pset.__version__} ({found}), Python {platform.python_version()}, torch {torch.__version__}")
-print("Self-test, a small network trained for an epoch:", "failed" if trial["diverged"].any() else "passed")
+print(
+    f"adamw_pset {adamw_pset.__version__} ({found}), Python {platform.python_version()}, torch {torch.__version__}"
+)
+print(
+    "Self-test, a small network trained for an epoch:",
+    "failed" if trial["diverged"].any() else "passed",
+)
 
 # %% [markdown]
 # ## Symbols and conventions
@@ -142,6 +153,7 @@ print("Self-test, a small network trained for an epoch:", "failed" if trial["div
 #
 # Test your formula first:
 
+
 # %% question="weight_decay_factor"
 def weight_decay_factor(l2, lr):
     """The λ_w with which weight decay takes the steps of SGD on the ℓ2-regularised loss."""
@@ -184,6 +196,7 @@ check("weight_decay_factor", weight_decay_factor)
 #
 # and here it is as an update rule:
 
+
 # %%
 def sgd(theta, grad, state, *, lr, l2=0.0, beta1=1.0):
     """Algorithm 1: SGD with momentum; grad is the gradient of the unregularised loss."""
@@ -205,6 +218,7 @@ def sgd(theta, grad, state, *, lr, l2=0.0, beta1=1.0):
 # them is remembered until the next step?</details>
 # <details><summary>Hint 2</summary>Eq. (1) says where the decay belongs. Put m_t where it has the gradient.</details>
 
+
 # %% question="sgdw"
 def sgdw(theta, grad, state, *, lr, weight_decay, beta1=1.0):
     """SGD with momentum and decoupled weight decay."""
@@ -225,6 +239,7 @@ check("sgdw", sgdw)
 # Look at the numbers before you believe it. The next cell runs Algorithm 1 with ℓ2 and your SGDW on the same
 # small problem, and prints how far apart they are after each step.
 
+
 # %%
 def gradient(theta):
     """Of L(θ) = ½(θ_1 − 1)² + 2(θ_2 + 1)², a bowl."""
@@ -243,12 +258,19 @@ def trajectory(rule, steps=4, **hyper):
 
 lr, l2 = 0.1, 0.5
 gaps = {}
-for beta1, factors in {1.0: {"that of (i)": 1.0}, 0.2: {"that of (i)": 1.0, "half of it": 0.5, "β1 times it": 0.2}}.items():
+for beta1, factors in {
+    1.0: {"that of (i)": 1.0},
+    0.2: {"that of (i)": 1.0, "half of it": 0.5, "β1 times it": 0.2},
+}.items():
     penalised = trajectory(sgd, lr=lr, l2=l2, beta1=beta1)
     for label, factor in factors.items():
-        decayed = trajectory(sgdw, lr=lr, weight_decay=factor * weight_decay_factor(l2, lr), beta1=beta1)
+        decayed = trajectory(
+            sgdw, lr=lr, weight_decay=factor * weight_decay_factor(l2, lr), beta1=beta1
+        )
         name = "no momentum (β1 = 1)" if beta1 == 1 else f"momentum (β1 = {beta1})"
-        gaps[name, f"λ_w = {label}"] = [f"{gap:.1e}" for gap in (penalised - decayed).norm(dim=1)]
+        gaps[name, f"λ_w = {label}"] = [
+            f"{gap:.1e}" for gap in (penalised - decayed).norm(dim=1)
+        ]
 pd.DataFrame(gaps, index=[f"after step {t}" for t in range(1, 5)]).T
 
 # %% [markdown]
@@ -305,6 +327,7 @@ pd.DataFrame(gaps, index=[f"after step {t}" for t in range(1, 5)]).T
 # <details><summary>Hint 3</summary>M_t has one over the root of v̂_t on its diagonal. In numpy, <code>np.diag</code> takes the
 # diagonal of a matrix, and makes a matrix of a diagonal.</details>
 
+
 # %% question="preconditioner"
 def preconditioner(grads, beta2):
     """M_t of Algorithm 2 (v_0 = 0, ε = 0), shape (n, n), from g_1 … g_t as rows, shape (t, n)."""
@@ -350,6 +373,7 @@ check("preconditioner", preconditioner)
 # <details><summary>Hint 3</summary>For the example: along which directions does a diagonal M act as a plain number? Take two
 # with different numbers.</details>
 
+
 # %% question="counterexample"
 def counterexample():
     """(M, theta_a, theta_b): a matrix and two vectors, as numpy arrays."""
@@ -394,6 +418,7 @@ check("counterexample", counterexample)
 # <details><summary>Hint 1</summary>‖Aθ‖² = θᵀAᵀAθ. What is AᵀA here?</details>
 # <details><summary>Hint 2</summary>The gradient of ½θᵀBθ is Bθ if B is symmetric. Then let M_t act on it.</details>
 # <details><summary>Hint 3</summary>M need not be diagonal in the check. <code>np.linalg.solve(M, theta)</code> is M⁻¹θ.</details>
+
 
 # %% question="scaled_penalty_gradient"
 def scaled_penalty_gradient(theta, M, l2):
@@ -442,6 +467,7 @@ check("scaled_penalty_gradient", scaled_penalty_gradient)
 #
 # and the same lines in code:
 
+
 # %%
 def adam(theta, grad, state, *, lr, beta1=0.9, beta2=0.999, eps=1e-8):
     """Algorithm 3: Adam, no decay."""
@@ -473,6 +499,7 @@ def adam(theta, grad, state, *, lr, beta1=0.9, beta2=0.999, eps=1e-8):
 # <details><summary>Hint 2</summary>For AdamW look again at what you did in SGDW: the same line, and the same place in it.</details>
 # <details><summary>Hint 3</summary>If check speaks of the learning rate, read convention 1 above once more.</details>
 
+
 # %% question="adam_l2"
 def adam_l2(theta, grad, state, *, lr, l2, beta1=0.9, beta2=0.999, eps=1e-8):
     """Adam on the ℓ2-regularised loss."""
@@ -490,6 +517,7 @@ def adam_l2(theta, grad, state, *, lr, l2, beta1=0.9, beta2=0.999, eps=1e-8):
 
 # %% check="adam_l2"
 check("adam_l2", adam_l2)
+
 
 # %% question="adamw"
 def adamw(theta, grad, state, *, lr, weight_decay, beta1=0.9, beta2=0.999, eps=1e-8):
@@ -572,7 +600,9 @@ def explore(rule, name="medium", **knobs):
     try:
         return sweep(rule, LRS, DECAYS[rule.__name__], task, save=file, **SIZE)
     except TableError:
-        print(f"{rule.__name__} or a knob has changed since {file} was made: training anew.")
+        print(
+            f"{rule.__name__} or a knob has changed since {file} was made: training anew."
+        )
         file.replace(file.with_suffix(".old.csv"))
         return sweep(rule, LRS, DECAYS[rule.__name__], task, save=file, **SIZE)
 
@@ -621,7 +651,10 @@ for ax, (name, table) in zip(axes, tables.items(), strict=True):
     if guess is not ...:
         draw_slope(ax, table, guess, "your prediction")
         said = f"you predicted {guess:+.2f}"
-    print(f"{name:8} {said}; measured {card['slope']:+.2f} [{card['slope_low']:+.2f}, {card['slope_high']:+.2f}]")
+    found = "{slope:+.2f} [{slope_low:+.2f}, {slope_high:+.2f}]".format(**card)
+    print(
+        f"{name:8} {said}; measured {found if card.slope == card.slope else 'none: the map shows no ridge'}"
+    )
 plt.show()
 
 # %% [markdown] tags=["instructor"]
@@ -704,15 +737,27 @@ by_difficulty = {
 
 def side_by_side(pairs):
     """Accuracy maps: a column for each difficulty, a row for each rule, one colour scale."""
-    norm = color_norm([table for pair in pairs.values() for table in pair], "val_accuracy")
+    norm = color_norm(
+        [table for pair in pairs.values() for table in pair], "val_accuracy"
+    )
     figure, axes = plt.subplots(
-        2, len(pairs), figsize=(4 * len(pairs) + 0.6, 7), squeeze=False, layout="constrained"
+        2,
+        len(pairs),
+        figsize=(4 * len(pairs) + 0.6, 7),
+        squeeze=False,
+        layout="constrained",
     )
     for column, (name, pair) in zip(axes.T, pairs.items(), strict=True):
         for ax, table in zip(column, pair, strict=True):
             heatmap(table, ax=ax, norm=norm, colorbar=False)
             ax.set_title(f"{name}\n{ax.get_title()}", fontsize="medium")
-    figure.colorbar(axes[0, 0].collections[0], ax=axes, label="validation accuracy", aspect=40, pad=0.01)
+    figure.colorbar(
+        axes[0, 0].collections[0],
+        ax=axes,
+        label="validation accuracy",
+        aspect=40,
+        pad=0.01,
+    )
     plt.show()
 
 
@@ -773,6 +818,7 @@ side_by_side({"medium": (table_l2, table_w), f"mine: {my_knobs}": mine})
 # %%
 table_l2.head()
 
+
 # %% question="good_fraction"
 def good_fraction(table, threshold):
     """Share of the settings (lr, decay) whose mean validation accuracy is at least threshold."""
@@ -785,6 +831,7 @@ def good_fraction(table, threshold):
 
 # %% check="good_fraction"
 check("good_fraction", good_fraction)
+
 
 # %% question="best_accuracy"
 def best_accuracy(table):
@@ -801,7 +848,10 @@ check("best_accuracy", best_accuracy)
 
 # %%
 for name, table in {"Adam with ℓ2": table_l2, "AdamW": table_w}.items():
-    shares = ", ".join(f"{good_fraction(table, level):.0%} above {level:.0%}" for level in (0.85, 0.9, 0.92))
+    shares = ", ".join(
+        f"{good_fraction(table, level):.0%} above {level:.0%}"
+        for level in (0.85, 0.9, 0.92)
+    )
     print(f"{name:13} best {best_accuracy(table):.3f}; {shares}")
 
 # %% [markdown]
@@ -891,7 +941,10 @@ if EXTENSIONS:
 
     print("2. The plain network")
     low, decays = log_grid(1e-4, 1e-1, POINTS), log_grid(1e-5, 1e0, POINTS)
-    plain = [sweep(rule, low, decays, medium, scale_invariant=False, **SIZE) for rule in (adam_l2, adamw)]
+    plain = [
+        sweep(rule, low, decays, medium, scale_invariant=False, **SIZE)
+        for rule in (adam_l2, adamw)
+    ]
     heatmaps(*plain, metrics=("val_accuracy",))
     plt.show()
 
@@ -901,7 +954,10 @@ if EXTENSIONS:
     def digits(seed):
         return load_digits_data(seed=seed)
 
-    real = [sweep(rule, LRS, DECAYS[rule.__name__], digits, **SIZE) for rule in (adam_l2, adamw)]
+    real = [
+        sweep(rule, LRS, DECAYS[rule.__name__], digits, **SIZE)
+        for rule in (adam_l2, adamw)
+    ]
     heatmaps(*real, metrics=("val_accuracy",))
     plt.show()
 
