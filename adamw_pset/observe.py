@@ -99,20 +99,33 @@ def describe(value: Any) -> str:
 def _rule(inputs: Sequence[Input], rule: Callable[..., Any]) -> Observation:
     records: list[Record] = []
     changed: set[str] = set()
+    remarks: list[Event] = []
+    stopped = None
     try:
         for trial in inputs:
             records.append(_trajectory(rule, trial, torch.float64, changed))
-        again = _trajectory(rule, inputs[0], torch.float64, set())
-        same = all(np.array_equal(again[k], records[0][k], equal_nan=True) for k in again)
-        remarks = [] if same else [Event("not_repeatable")]
-        if changed:
-            remarks.append(Event("changed_in_place", {"what": " and ".join(sorted(changed))}))
-        _trajectory(rule, inputs[0], torch.float32, set())
     except Stopped as stop:
-        if len(records) < len(inputs):
-            return Observation(records, stop.event)
-        remarks.append(stop.event)
-    return Observation(records, None, tuple(remarks))
+        stopped = stop.event
+    if records and not _repeats(rule, inputs[0], records[0]):
+        remarks.append(Event("not_repeatable"))
+        stopped = stopped and remarks[0]  # it stopped because of what it remembered
+    if changed:
+        remarks.append(Event("changed_in_place", {"what": " and ".join(sorted(changed))}))
+    if not stopped:
+        try:
+            _trajectory(rule, inputs[0], torch.float32, set())
+        except Stopped as stop:
+            remarks.append(stop.event)
+    return Observation(records, stopped, tuple(remarks))
+
+
+def _repeats(rule: Callable[..., Any], trial: Input, first: Record) -> bool:
+    """Whether the trial comes out as it did the first time."""
+    try:
+        again = _trajectory(rule, trial, torch.float64, set())
+    except Stopped:
+        return False
+    return all(np.array_equal(again[name], first[name], equal_nan=True) for name in again)
 
 
 def _trajectory(rule: Callable[..., Any], trial: Input, dtype: torch.dtype, changed: set[str]) -> Record:

@@ -36,6 +36,8 @@ GENERAL_MISTAKES = (
         "outside the state.",
         (RULES, [{"t": "state.t + 1\nglobals()['calls'] = globals().get('calls', 0) + 1",
                   "m": "calls * (state.m + g)"}]),
+        (SGDW, [{"m": "globals()['kept'] = (1 - beta1) * globals().get('kept', state.m) + beta1 * g\n"
+                 "m = kept"}]),
     ),
     mistake(
         "not_theta_and_state",

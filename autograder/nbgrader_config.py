@@ -19,6 +19,8 @@ from nbgrader.preprocessors import (
     SaveCells,
 )
 
+from adamw_pset.notebook import PLACEHOLDER
+
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
 
 c.CourseDirectory.course_id = "adamw"
@@ -26,7 +28,7 @@ c.CourseDirectory.ignore = ["*.py", ".ipynb_checkpoints", "runs", "__pycache__"]
 
 STUB = "# Your code here, in the place of the next line.\nraise NotImplementedError"
 c.ClearSolutions.code_stub = {"python": STUB}
-c.ClearSolutions.text_stub = "*Your answer here.*"
+c.ClearSolutions.text_stub = f"*{PLACEHOLDER}.*"
 
 # The instructor's commentary stands in cells with the tag "instructor".
 c.TagRemovePreprocessor.enabled = True

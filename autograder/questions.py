@@ -149,10 +149,8 @@ def _draw_tables(rng: Generator) -> list[Input]:
 
 
 def _map(table: pd.DataFrame) -> NDArray[np.float64]:
-    """Mean accuracy over seeds, (learning rates, decays); 0 where any run diverged."""
-    runs = table.groupby(["lr", "decay"])
-    mean = runs["val_accuracy"].mean().mask(runs["diverged"].any(), 0.0)
-    return np.asarray(mean.unstack("decay"), dtype=np.float64)
+    """Mean accuracy over seeds, (learning rates, decays)."""
+    return np.asarray(tuning.accuracy_maps(table)[2].mean(axis=0))
 
 
 def good_fraction(table: pd.DataFrame, threshold: float) -> float:
