@@ -174,7 +174,7 @@ def find_rules(names: Sequence[str], notebook: str | None) -> dict[str, Rule]:
     if notebook is not None:
         from adamw_pset.notebook import load_notebook
 
-        source, place = load_notebook(notebook), notebook
+        source, place = load_notebook(notebook, names), notebook
     else:
         try:
             from adamw_pset import optimizers
@@ -193,10 +193,11 @@ def find_rules(names: Sequence[str], notebook: str | None) -> dict[str, Rule]:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from adamw_pset.checks import report, verdicts
+    from adamw_pset.checks import numbers, report, verdicts
     from adamw_pset.notebook import load_notebook, written_answers
 
-    found, written = verdicts(load_notebook(arguments.notebook)), written_answers(arguments.notebook)
+    answers = load_notebook(arguments.notebook, numbers()["questions"])
+    found, written = verdicts(answers), written_answers(arguments.notebook)
     print(report(found, written))
     return int(any(v.mistake for v in found.values()) or "open" in written.values())
 

@@ -3,43 +3,154 @@
 from __future__ import annotations
 
 import ast
+import dis
 import json
 import linecache
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import CodeType
+from typing import Any, NamedTuple
 
 Namespace = dict[str, Any]
 PLACEHOLDER = "Your answer here"  # what a written answer says while it is open
 
 
-def load_notebook(path: str | Path) -> Namespace:
-    """The names that the code cells of a notebook define: imports, functions, classes, constants.
+def load_notebook(path: str | Path, names: Collection[str] = ()) -> Namespace:
+    """What the code cells of a notebook define: its imports, functions, classes and constants.
 
-    Only these statements are executed, in order, so no sweep is trained and no figure is drawn.
-    Magics and shell lines are passed over.  A cell that cannot be read, or a definition that fails,
-    is left out with a warning that names the cell; in the place of the functions of a cell that cannot
-    be read stand functions that raise its error.
+    Only these statements are executed, in order, and beside them whatever ``names`` need (see
+    ``needed``), so no sweep is trained and no figure is drawn.  Magics and shell lines are passed over.
+    A cell that cannot be read, or a statement that fails, is left out with a warning that names the
+    cell; in the place of the functions of a cell that cannot be read stand functions that raise its
+    error.
 
     Raises ``ValueError`` if the file is not a notebook with Python cells, ``OSError`` if there is none.
     """
+    statements, broken = parse(code_cells(path))
+    wanted = set(needed(statements, names))
+    chosen = [each for each in statements if each in wanted or _defines(each.node)]
     namespace: Namespace = {"__name__": "__notebook__"}
-    for number, source in code_cells(path):
-        name = f"<cell {number} of {Path(path).name}>"
+    failed = dict(execute(chosen, namespace))
+    for cell, error in sorted([*failed.items(), *broken.items()], key=lambda item: item[0]):
+        warnings.warn(f"cell {cell}: {type(error).__name__}: {error}", stacklevel=2)
+    namespace |= unreadable(dict(code_cells(path)), broken)
+    return namespace
+
+
+# --- which statements a name needs -----------------------------------------------------------------
+
+
+class Statement(NamedTuple):
+    """A top-level statement: its cell, its place among all, what it binds and what it uses."""
+
+    cell: int
+    place: int
+    node: ast.stmt
+    code: CodeType
+    binds: frozenset[str]
+    uses: frozenset[str]
+    changes: frozenset[str]  # objects that it may change: the x of x.append(1), x[0] = 1
+
+
+def parse(cells: Iterable[tuple[int, str]]) -> tuple[list[Statement], dict[int, SyntaxError]]:
+    """The statements of numbered cells, and the error of each cell that cannot be read."""
+    statements: list[Statement] = []
+    broken = {}
+    for number, source in cells:
+        name = f"<cell {number}>"
         linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
         try:
-            for statement in ast.parse(source, name).body:
-                if _defines(statement):
-                    exec(compile(ast.Module([statement], []), name, "exec"), namespace)
+            for node in ast.parse(source, name).body:
+                code = compile(ast.Module([node], []), name, "exec")
+                statements.append(_statement(number, len(statements), node, code))
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            broken[number] = error if isinstance(error, SyntaxError) else SyntaxError(str(error))
+    return statements, broken
+
+
+def needed(statements: Sequence[Statement], names: Collection[str]) -> list[Statement]:
+    """The statements that have to run, in order, for ``names`` to be what the notebook makes them.
+
+    All that bind or change one of the names, or a name that such a statement uses, and so on.
+    """
+    wanted, found = set(names), set[int]()
+    while True:
+        more = [s for s in statements if s.place not in found and (s.binds | s.changes) & wanted]
+        if not more:
+            return [each for each in statements if each.place in found]
+        for each in more:
+            found.add(each.place)
+            wanted |= each.uses
+
+
+def execute(statements: Iterable[Statement], namespace: Namespace) -> Iterator[tuple[int, BaseException]]:
+    """Run ``statements``; yields cell and error of those that fail, and goes on with the next."""
+    for each in statements:
+        try:
+            exec(each.code, namespace)
         except (Exception, SystemExit) as error:  # whatever a student's code raises
-            warnings.warn(f"cell {number}: {type(error).__name__}: {error}", stacklevel=2)
-            if isinstance(error, SyntaxError):
-                for function in re.findall(r"^def +(\w+)", source, re.MULTILINE):
-                    namespace[function] = _unreadable(number, error)
-    return namespace
+            yield each.cell, error
+
+
+def unreadable(cells: Mapping[int, str], broken: Mapping[int, SyntaxError]) -> Namespace:
+    """For each function of the cells that cannot be read, one that raises the cell's error."""
+    return {
+        name: _raises(number, error)
+        for number, error in broken.items()
+        for name in re.findall(r"^def +(\w+)", cells[number], re.MULTILINE)
+    }
+
+
+def _raises(number: int, error: SyntaxError) -> Callable[..., Any]:
+    def function(*_: Any, **__: Any) -> Any:
+        raise SyntaxError(f"{error.msg}, in line {error.lineno} of cell {number}")
+
+    return function
+
+
+def _statement(cell: int, place: int, node: ast.stmt, code: CodeType) -> Statement:
+    binds, uses = set(), set()
+    for depth, instruction in _instructions(code):
+        if instruction.opname == "STORE_GLOBAL" or (instruction.opname == "STORE_NAME" and depth == 0):
+            binds.add(instruction.argval)
+        elif instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            uses.add(instruction.argval)
+    return Statement(cell, place, node, code, frozenset(binds), frozenset(uses), frozenset(_changes(node)))
+
+
+def _instructions(code: CodeType, depth: int = 0) -> Iterator[tuple[int, dis.Instruction]]:
+    for instruction in dis.get_instructions(code):
+        yield depth, instruction
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _instructions(constant, depth + 1)
+
+
+def _changes(node: ast.stmt) -> Iterator[str]:
+    """The x of ``x.append(1)``, ``x[0] = 1`` and ``x.y = 1``, inside of loops and the like too."""
+    targets: list[ast.expr] = []
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        targets = [node.value.func]
+    elif isinstance(node, ast.Assign):
+        targets = node.targets
+    elif isinstance(node, ast.AugAssign | ast.AnnAssign):
+        targets = [node.target]
+    elif isinstance(node, ast.For | ast.While | ast.If | ast.With | ast.Try):
+        for inner in ast.iter_child_nodes(node):
+            if isinstance(inner, ast.stmt):
+                yield from _changes(inner)
+    for target in targets:
+        base = target
+        while isinstance(base, ast.Attribute | ast.Subscript):
+            base = base.value
+        if isinstance(base, ast.Name) and base is not target:
+            yield base.id
+
+
+# --- the file ----------------------------------------------------------------------------------------
 
 
 def this_notebook(namespace: Mapping[str, Any]) -> Path | None:
@@ -77,13 +188,6 @@ def _cells(path: str | Path) -> list[dict[str, Any]]:
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is not a Jupyter notebook (format 4): {error}") from error
     return cells
-
-
-def _unreadable(number: int, error: SyntaxError) -> Callable[..., Any]:
-    def function(*_: Any, **__: Any) -> Any:
-        raise SyntaxError(f"{error.msg}, in line {error.lineno} of cell {number}")
-
-    return function
 
 
 def _without_magic(line: str) -> str:

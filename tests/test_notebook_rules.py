@@ -51,6 +51,32 @@ def test_definitions_are_read_and_work_is_not_done(
 
 
 @pytest.mark.parametrize(
+    ("source", "value"),
+    [
+        ("eps = float('0.5')\ndef f(): return eps\n", 0.5),  # a constant that is made by a call
+        ("def f(): return late()\nlate = lambda: 2\n", 2),  # a helper below it
+        ("def f(): return a\na = 1\na += 1\na = a * 5\n", 10),
+        ("table = {}\nfor i in range(3):\n    table[i] = i\ndef f(): return table[2]\n", 2),
+        ("table = {}\ntable[1] = 9\ndef f(): return table[1]\n", 9),
+        ("kept = []\nkept.append(4)\ndef f(): return kept[0]\n", 4),
+        ("import math as m\nhalf = m.sqrt(0.25)\ndef g(): return half\ndef f(): return g()\n", 0.5),
+        ("def f(): return 1\ntrain = explode()\nfor x in train: f()\n", 1),  # work that f does not need
+        ("m = explode()\ndef f(m=3):\n    m = m.real\n    return m\n", 3),  # a local of the same name
+        ("def f(): return 1\ndef f(): return 2\n", 2),
+        ("if len('ab') == 2:\n    def f(): return 7\n", 7),
+        ("def base(): return 5\nf = wrap = (lambda g: g)(base)\n", 5),
+    ],
+)
+def test_what_a_function_needs_is_run_and_no_more(tmp_path: Path, source: str, value: float) -> None:
+    path = (
+        notebook(tmp_path, *source.splitlines(keepends=True))
+        if "    " not in source
+        else notebook(tmp_path, source)
+    )
+    assert load_notebook(path, ["f"])["f"]() == value
+
+
+@pytest.mark.parametrize(
     ("source", "words"),
     [
         ("def f(:\n", "cell 2: SyntaxError"),
