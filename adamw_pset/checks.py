@@ -46,7 +46,7 @@ def check(question: str, answer: Any) -> None:
     """
     worked = _worked(question)
     observation = observe(worked["kind"], worked["inputs"], answer)
-    verdict = judge(question, observation)
+    verdict = judge(worked, observation)
     if not verdict.mistake:
         print(f"✓ {question}: right.")
         return
@@ -60,7 +60,7 @@ def check(question: str, answer: Any) -> None:
 def verdicts(namespace: Mapping[str, Any]) -> dict[str, Verdict]:
     """The verdict on each code question, from a notebook's ``globals()``."""
     return {
-        question: judge(question, observe(worked["kind"], worked["inputs"], namespace.get(question)))
+        question: judge(worked, observe(worked["kind"], worked["inputs"], namespace.get(question)))
         for question, worked in numbers()["questions"].items()
     }
 
@@ -91,9 +91,13 @@ def summary(namespace: Mapping[str, Any]) -> None:
         print("Written answers: save the notebook, and run  adamw-pset check  on its file.")
 
 
-def judge(question: str, observation: Observation) -> Verdict:
-    """Right, a known mistake, or where to look."""
-    worked = _worked(question)
+def judge(worked: Any, observation: Observation) -> Verdict:
+    """Right, a known mistake, or where to look.
+
+    ``worked`` holds what a question gives on its inputs, as ``worked_numbers.json`` does: its kind,
+    inputs, parts and tolerance, what is expected, and what each known mistake gives.  If it is marked
+    "hidden", the sentence quotes none of its numbers.
+    """
     records, expected = observation.records, [_arrays(r) for r in worked["expected"]]
     if observation.event:
         return _say(observation.event)
@@ -181,8 +185,9 @@ def _where_to_look(
         hints.append("It is wrong with a decay of 0 too, so look at the step before the decay.")
     if step > 0:
         hints.append(f"The first {step} of the steps come out right: look at what is carried over.")
-    ours, theirs = records[trial]["theta"][step].flat[0], expected[trial]["theta"][step].flat[0]
-    hints.append(f"In step {step + 1} the first coordinate of θ is {ours:.4f}, and should be {theirs:.4f}.")
+    if "hidden" not in worked:
+        ours, theirs = records[trial]["theta"][step].flat[0], expected[trial]["theta"][step].flat[0]
+        hints.append(f"In step {step + 1} the first coordinate of θ is {ours:.4f}, not {theirs:.4f}.")
     return " ".join(hints)
 
 

@@ -175,9 +175,8 @@ def code_cells(path: str | Path) -> Iterator[tuple[int, str]]:
     """Number (from 1) and source of each code cell, magics and shell lines replaced by ``pass``."""
     for number, cell in enumerate(_cells(path), start=1):
         source = "".join(cell["source"])
-        if cell["cell_type"] == "code" and not source.startswith("%%"):
-            lines = [_without_magic(line) for line in source.splitlines()]
-            yield number, "\n".join(lines) + "\n"
+        if cell["cell_type"] == "code":
+            yield number, without_magics(source)
 
 
 def _cells(path: str | Path) -> list[dict[str, Any]]:
@@ -188,6 +187,16 @@ def _cells(path: str | Path) -> list[dict[str, Any]]:
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is not a Jupyter notebook (format 4): {error}") from error
     return cells
+
+
+def without_magics(source: str) -> str:
+    """The source of a cell with ``pass`` in the place of magics and shell lines.
+
+    Of a cell in another language nothing is left; ``%%time`` and ``%%capture`` only wrap Python.
+    """
+    if (whole := re.match(r"\s*%%(\w*)", source)) and whole[1] not in ("time", "capture"):
+        return ""
+    return "\n".join(_without_magic(line) for line in source.splitlines()) + "\n"
 
 
 def _without_magic(line: str) -> str:

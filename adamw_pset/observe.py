@@ -15,7 +15,6 @@ import linecache
 import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import TracebackType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -287,11 +286,13 @@ def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             return function(*args, **kwargs)
     except NotImplementedError:
         raise Stopped("open") from None
+    except Stopped:
+        raise
     except (Exception, SystemExit) as error:
         if isinstance(error, TypeError) and "ellipsis" in str(error):
             raise Stopped("open") from None  # the ... of the exercise is still in a formula
         error_line = f"{type(error).__name__}: {error}".rstrip(": ").splitlines()[0]
-        raise Stopped("exception", error=error_line, where=_where(error.__traceback__, function)) from None
+        raise Stopped("exception", error=error_line, where=where(error, function)) from None
 
 
 def _fits(function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
@@ -305,8 +306,11 @@ def _fits(function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         raise Stopped("wrong_signature", got=signature, error=error) from None
 
 
-def _where(traceback: TracebackType | None, function: Callable[..., Any]) -> str:
+def where(error: BaseException, function: Callable[..., Any]) -> str:
     """The student's line in which an exception arose, with its number in the cell."""
+    if isinstance(told := getattr(error, "where", None), str):  # it arose in another process
+        return told
+    traceback = error.__traceback__
     home = getattr(getattr(function, "__code__", None), "co_filename", None)
     found = None
     while traceback is not None:
@@ -322,6 +326,8 @@ def _where(traceback: TracebackType | None, function: Callable[..., Any]) -> str
 
 def is_empty(function: Callable[..., Any]) -> bool:
     """Whether nothing but a docstring, ``pass`` or ``...`` stands in the body of ``function``."""
+    if isinstance(told := getattr(function, "is_empty", None), bool):  # it lives in another process
+        return told
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError):

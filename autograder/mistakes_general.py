@@ -86,4 +86,12 @@ GENERAL_MISTAKES = (
     mistake("not_a_function", "A function is asked for, and this is {got}."),
     mistake("wrong_signature", "The function takes {got} and cannot be called as asked: {error}."),
     mistake("open", "This question is still open."),
+    # --- seen by the grader alone ---
+    mistake(
+        "timed_out",
+        "It takes too long: a right answer needs a fraction of a second. Is there a loop without an end in "
+        "it, or the training of a network?",
+    ),
+    mistake("out_of_memory", "It needs more memory than it may have, and a right answer needs next to none."),
+    mistake("crashed", "The process that ran it came to an end: {how}."),
 )  # fmt: skip

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import adamw_pset
-from adamw_pset.observe import Observation, observe
+from adamw_pset.observe import Input, Record, observe
 from adamw_pset.table import write_whole
 from autograder.mistakes import SENTENCES, known
 from autograder.questions import ALL, TOLERANCE, Question
@@ -32,25 +32,35 @@ def build() -> str:
 
 def worked(question: Question) -> dict[str, Any]:
     """What ``check`` needs to know of one question."""
-    inputs = question.inputs()
-    right = observe(question.kind, inputs, question.reference)
-    assert right.event is None, (question.name, right.event)
-    mistakes = []
-    for mistake, number, source in known(question.name):
-        seen = observe(question.kind, inputs, compiled(question.name, source, f"<{mistake.id} {number}>"))
-        if seen.event is None and not seen.remarks:  # else what was observed names it already
-            mistakes.append({"id": mistake.id, "records": _rounded(seen)})
-    return {
-        "kind": question.kind, "parts": list(question.parts), "tolerance": TOLERANCE,
-        "inputs": [_plain(trial) for trial in inputs], "expected": _rounded(right), "mistakes": mistakes,
+    made = fresh(question, question.inputs())
+    return made | {
+        "inputs": [_plain(trial) for trial in made["inputs"]], "expected": _rounded(made["expected"]),
+        "mistakes": [known | {"records": _rounded(known["records"])} for known in made["mistakes"]],
     }  # fmt: skip
 
 
-def _rounded(observation: Observation) -> list[dict[str, Any]]:
+def fresh(question: Question, inputs: list[Input]) -> dict[str, Any]:
+    """What the right answer and, when they are asked for, the known mistakes give on ``inputs``."""
+    right = observe(question.kind, inputs, question.reference)
+    assert right.event is None, (question.name, right.event)
+    return {
+        "kind": question.kind, "parts": list(question.parts), "tolerance": TOLERANCE,
+        "inputs": inputs, "expected": right.records, "mistakes": _mistakes(question, inputs),
+    }  # fmt: skip
+
+
+def _mistakes(question: Question, inputs: list[Input]) -> Iterator[dict[str, Any]]:
+    for mistake, number, source in known(question.name):
+        seen = observe(question.kind, inputs, compiled(question.name, source, f"<{mistake.id} {number}>"))
+        if seen.event is None and not seen.remarks:  # else what was observed names it already
+            yield {"id": mistake.id, "records": seen.records}
+
+
+def _rounded(records: list[Record]) -> list[dict[str, Any]]:
     """Ten digits: five more than a comparison looks at."""
     return [
         {name: np.vectorize(lambda x: float(f"{x:.10g}"))(array).tolist() for name, array in record.items()}
-        for record in observation.records
+        for record in records
     ]
 
 

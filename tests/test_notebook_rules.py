@@ -38,6 +38,7 @@ def notebook(folder: Path, *sources: Any) -> Path:
         (["x = 1\n", "y = x + 1\n"], {"x", "y"}),
         (["%matplotlib inline\n!ls\nz: int = 3\n"], {"z"}),
         (["%%bash\nexit 1\n", "x = 1"], {"x"}),
+        (["%%time\nx = 1\n", "%%capture out\ny = 1"], {"x", "y"}),
         (["raise SystemExit\n", "table = sweep()\nfor i in range(9): boom\n"], set()),
         ([["def f():\n", "    return 1\n"]], {"f"}),
         (["if True:\n    def f(): ...\nelse:\n    f = None\nif True:\n    train()\n"], {"f"}),

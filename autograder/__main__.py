@@ -1,0 +1,72 @@
+"""The instructor's command line: ``python -m autograder grade SUBMITTED``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from adamw_pset.cli import Parser
+from autograder import batch
+from autograder.grading import BANNER, NOT_GRADED, secret_seed
+from autograder.sandbox import SandboxError, missing
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.  0: every submission got its rows; 2: bad input or no sandbox; 130: ctrl-C."""
+    arguments = parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments) or 0)
+    except (ValueError, OSError, SandboxError) as error:
+        print(f"autograder {arguments.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nStopped. What was graded is kept; the same command goes on from there.", file=sys.stderr)
+        return 130
+
+
+def parser() -> Parser:
+    """The command line and its help."""
+    top = Parser(prog="python -m autograder", description="The instructor's side of the problem set.")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+    grade = commands.add_parser(
+        "grade",
+        help="grade a folder of submissions",
+        description="Grades SUBMITTED/<student>/explore_Adam/explore_Adam.ipynb and writes grades.csv, with "
+        "a sentence for every lost point, and attention.csv, what a person should look at. Run again, it "
+        "grades only what has changed.",
+    )
+    grade.set_defaults(run=_grade)
+    grade.add_argument("submitted", type=Path, metavar="SUBMITTED", help="the folder of submissions")
+    grade.add_argument("--out", type=Path, default=Path("grades"), metavar="DIR", help="default: grades")
+    grade.add_argument("--jobs", type=_jobs, default=1, metavar="N", help="submissions at once (default: 1)")
+    grade.add_argument(
+        "--no-sandbox", action="store_true", help="without bubblewrap: submissions can do anything here"
+    )
+    return top
+
+
+def _jobs(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 64:
+        raise argparse.ArgumentTypeError(f"{text!r} should be a whole number from 1 to 64")
+    return int(text)
+
+
+def _grade(arguments: argparse.Namespace) -> None:
+    confined = not arguments.no_sandbox
+    if confined and (reason := missing()):
+        raise SandboxError(f"{reason} (or, if you trust every submission, --no-sandbox)")
+    if not confined:
+        print(f"{BANNER}Submissions can read and change anything that you can.", file=sys.stderr)
+    table = batch.grade_all(
+        arguments.submitted, arguments.out, secret_seed(), jobs=arguments.jobs, confined=confined
+    )
+    print(batch.overview(table))
+    print(f"\nWrote {batch.GRADES} and {batch.ATTENTION} to {arguments.out}")
+    if lost := sorted({row.student for row in table if row.status == NOT_GRADED}):
+        print(f"Not or not wholly graded: {', '.join(lost)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

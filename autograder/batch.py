@@ -1,0 +1,222 @@
+"""Grades a folder of submissions: in parallel, journalled, the same at any number of jobs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import multiprocessing
+import re
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing.util import Finalize
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tqdm import tqdm
+
+from adamw_pset.table import write_whole
+from autograder.grading import NOT_GRADED, Finding, Row, grade_folder, rows
+from autograder.questions import ALL
+from autograder.sandbox import Sandbox
+from autograder.submission import NAME, Submission
+from autograder.variants import CODE, textbook
+
+JOURNAL, GRADES, ATTENTION = "journal.jsonl", "grades.csv", "attention.csv"
+RARE = 3  # so many submissions may share an odd answer and still be pointed out as alike
+
+
+class Graded(NamedTuple):
+    """What came of one submission."""
+
+    student: str
+    findings: dict[str, Finding]
+    keys: dict[str, str]  # of the findings that the journal keeps
+    notes: list[tuple[str, str]]  # (question or "", what a person should know)
+    answers: dict[str, str]  # text of the cells that hold an answer, without blank lines
+
+
+def students(submitted: Path) -> list[str]:
+    """The students of a folder in nbgrader's layout; raises ``ValueError`` if there are none."""
+    if not submitted.is_dir():
+        raise ValueError(
+            f"{submitted} is not a folder: give the one that holds <student>/{NAME}/{NAME}.ipynb"
+        )
+    found = sorted(entry.name for entry in submitted.iterdir() if entry.is_dir() and entry.name[0] != ".")
+    if not found:
+        raise ValueError(f"there are no students' folders in {submitted}: <student>/{NAME}/{NAME}.ipynb")
+    return found
+
+
+def grade_all(
+    submitted: Path, out: Path, seed: str, *, jobs: int = 1, confined: bool = True, progress: bool = True
+) -> list[Row]:
+    """Grade every submission of ``submitted`` and write ``grades.csv`` and ``attention.csv`` to ``out``.
+
+    What was found is kept in ``journal.jsonl`` as soon as it is known: run again, only what has
+    changed is graded.  Raises ``ValueError`` for a folder without submissions.
+    """
+    names = students(submitted)
+    out.mkdir(parents=True, exist_ok=True)
+    journal = read_journal(out / JOURNAL)
+    graded = {}
+    with open(out / JOURNAL, "a", encoding="utf-8") as file:
+        work = _results(submitted, names, seed, journal, jobs, confined)
+        for result in tqdm(work, total=len(names), unit=" submissions", disable=not progress):
+            file.write(_journalled(result))
+            file.flush()
+            graded[result.student] = result
+    table = [row for name in names for row in rows(name, graded[name].findings, confined)]
+    write_whole(out / GRADES, grades_csv(table))
+    write_whole(out / ATTENTION, _csv(("student", "question", "what"), attention([graded[n] for n in names])))
+    return table
+
+
+def grades_csv(table: Iterable[Row]) -> str:
+    """``grades.csv``: a line a student and question; the score is empty where there is none."""
+    return _csv(Row._fields, [row._replace(score="" if row.score is None else row.score) for row in table])  # type: ignore[arg-type]
+
+
+def read_journal(path: Path) -> dict[str, Finding]:
+    """Findings by key; a line that was cut off when the grader was killed is passed over."""
+    journal: dict[str, Finding] = {}
+    if path.exists():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                journal |= {key: Finding(*finding) for key, finding in json.loads(line).items()}
+            except (ValueError, TypeError, AttributeError):
+                continue
+        text = path.read_text(encoding="utf-8", errors="replace")
+        if text and not text.endswith("\n"):
+            with open(path, "a", encoding="utf-8") as file:
+                file.write("\n")
+    return journal
+
+
+def attention(graded: Sequence[Graded]) -> list[tuple[str, str, str]]:
+    """What a person should look at: (student, question, what); nothing of it changes a score."""
+    found = [(each.student, question, what) for each in graded for question, what in each.notes]
+    shared: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for each in graded:
+        for question, text in each.answers.items():
+            shared[question, text].append(each.student)
+    for (question, text), who in shared.items():
+        if 1 < len(who) <= RARE and len(text) > 60 and _lines(textbook(question)) != text:
+            found += [(one, question, f"the same cell as {_others(one, who)}") for one in who]
+    return sorted(found)
+
+
+def overview(table: Sequence[Row]) -> str:
+    """A few lines for the screen: how many were graded, the mean of each question, the common mistakes."""
+    names = {row.student for row in table}
+    failed = {row.student for row in table if row.status == NOT_GRADED}
+    lines = [f"{len(names)} submissions; {len(failed)} with something that could not be graded.", ""]
+    for question in ALL:
+        found = [row for row in table if row.question == question.name]
+        scores = [row.score for row in found if row.score is not None]
+        mean = f"{sum(scores) / len(scores):5.2f} of {question.points:2}" if scores else "          "
+        if question.kind == "written":
+            waiting = sum(row.score is None and row.status != NOT_GRADED for row in found)
+            lines.append(f"{question.name:26}{waiting} to be graded by hand")
+            continue
+        common = Counter(
+            row.message for row in found if row.score is not None and row.score < question.points
+        )
+        most = common.most_common(1)
+        often = f"   {most[0][1]} x {most[0][0][:70]}" if most else ""
+        lines.append(f"{question.name:26}{mean}{often}")
+    return "\n".join(lines)
+
+
+# --- the work ------------------------------------------------------------------------------------------
+
+
+_box: Sandbox | None = None
+_journal: Mapping[str, Finding] = {}
+
+
+def _results(
+    submitted: Path,
+    names: Sequence[str],
+    seed: str,
+    journal: Mapping[str, Finding],
+    jobs: int,
+    confined: bool,
+) -> Iterator[Graded]:
+    if jobs == 1:
+        with Sandbox(confined) as box:
+            for name in names:
+                yield _grade(submitted / name / NAME, seed, box, journal)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, context, _start, (confined, journal)) as pool:
+        tasks = [pool.submit(_task, submitted / name / NAME, seed) for name in names]
+        try:
+            for task in as_completed(tasks):
+                yield task.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _start(confined: bool, journal: Mapping[str, Finding]) -> None:
+    global _box, _journal
+    _box, _journal = Sandbox(confined).__enter__(), journal
+    Finalize(None, _box.__exit__, (None, None, None), exitpriority=1)
+
+
+def _task(folder: Path, seed: str) -> Graded:
+    assert _box is not None
+    return _grade(folder, seed, _box, _journal)
+
+
+def _grade(folder: Path, seed: str, box: Sandbox, journal: Mapping[str, Finding]) -> Graded:
+    """Grade one folder; an error of ours costs no one a point and does not end the batch."""
+    student = folder.parent.name
+    try:
+        findings, keys, submission = grade_folder(folder, seed, box, journal)
+    except Exception as error:
+        print(f"{student}: {type(error).__name__}: {error}", file=sys.stderr)
+        reason = f"the grader itself failed on this submission: {type(error).__name__}."
+        return Graded(student, {q.name: Finding(NOT_GRADED, "", reason) for q in ALL}, {}, [("", reason)], {})
+    notes = [("", f.message) for f in dict.fromkeys(findings.values()) if f.status == NOT_GRADED]
+    notes += [
+        (question, "uses an optimizer from a library")
+        for question, finding in findings.items()
+        if "not available while grading" in finding.message
+    ]
+    if submission is None:
+        return Graded(student, findings, keys, notes, {})
+    notes += [("", note) for note in submission.notes]
+    return Graded(student, findings, keys, notes, _answers(submission))
+
+
+def _answers(submission: Submission) -> dict[str, str]:
+    answers = {}
+    for kind, _, text in submission.cells:
+        for name in re.findall(r"^def +(\w+)", text, re.MULTILINE) if kind == "code" else ():
+            if name in CODE:
+                answers[name] = _lines(text)
+    return answers
+
+
+def _lines(text: str) -> str:
+    return "\n".join(line.rstrip() for line in text.splitlines() if line.strip())
+
+
+def _others(student: str, who: Sequence[str]) -> str:
+    return ", ".join(other for other in who if other != student)
+
+
+def _journalled(result: Graded) -> str:
+    kept: dict[str, Any] = {key: result.findings[question] for question, key in result.keys.items()}
+    return json.dumps(kept, ensure_ascii=False) + "\n" if kept else ""
+
+
+def _csv(header: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(lines)
+    return text.getvalue()

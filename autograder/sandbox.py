@@ -1,0 +1,391 @@
+"""The grader's side of the wall: starts the worker in bubblewrap and calls a student's function in it.
+
+What the worker sees: a read-only system and Python, an empty /tmp, this package's ``worker``, ``jail``
+and ``wire``, and ``adamw_pset`` without its answers.  No network, no other process, no home, no course.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import importlib.util
+import inspect
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from adamw_pset.observe import Stopped
+from autograder import wire
+
+HERE = Path(__file__).resolve().parent
+PACKAGE = HERE.parent / "adamw_pset"
+BESIDE = ("__init__.py", "worker.py", "jail.py", "wire.py")  # of ours, what is with the student's code
+ANSWERS = ("optimizers.py", "preconditioner.py", "tuning.py", "checks.py")
+PATIENCE = 60.0  # seconds for an answer's calls all together; the worker's own limits come first
+INSTALL = "sudo apt-get install bubblewrap"
+# Files and packages that would do the exercise, where they are installed.
+OPTIMIZERS = ("torch/optim", "torch/distributed/optim", "sklearn/neural_network/_stochastic_optimizers.py")
+LIBRARIES = (
+    "optax", "jax", "flax", "keras", "tensorflow", "timm", "transformers", "bitsandbytes", "apex", "mxnet",
+    "paddle", "torch_optimizer", "pytorch_optimizer", "lion_pytorch", "lightning", "pytorch_lightning",
+    "tinygrad", "autograder", "nbgrader",
+)  # fmt: skip
+
+
+class SandboxError(Exception):
+    """The sandbox itself failed: nothing can be said about the answer."""
+
+
+def missing() -> str:
+    """What keeps the sandbox from being used, with the command that helps; "" if nothing does."""
+    if sys.platform != "linux":
+        return "the sandbox needs Linux: use a Linux machine, a virtual one or a container"
+    if not shutil.which("bwrap"):
+        return "bubblewrap is missing, and without it a submission could do anything here: " + INSTALL
+    return ""
+
+
+class Answer(NamedTuple):
+    """A student's answer: a function to call, or a value; or why there is none."""
+
+    value: Any = None
+    missing: str | None = None
+    ambiguous: tuple[int, ...] = ()
+
+
+class Sandbox:
+    """A worker in bubblewrap; a context manager.  ``confined=False`` leaves bubblewrap away.
+
+    Entering it raises ``SandboxError`` where the worker does not start.  A worker that dies is replaced.
+    """
+
+    def __init__(self, confined: bool = True) -> None:
+        self.confined = confined
+        self._folder = Path(tempfile.mkdtemp(prefix="grader-"))
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._nested = True
+
+    def __enter__(self) -> Sandbox:
+        stage(self._folder)
+        self._start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def answer(self, cells: Sequence[tuple[int, str]], question: str, own: Sequence[int]) -> Iterator[Answer]:
+        """The answer to ``question`` in these code cells, alive until the context ends.
+
+        ``own`` are the numbers of the cells that the question set aside.  A call to the answer that
+        crashes the process, or takes too long or too much memory, raises ``Stopped``; what the function
+        itself raises comes as an exception of the same name.
+        """
+        session = self._session()
+        try:
+            session.send({"cells": list(cells), "question": question, "own": list(own)})
+            yield session.introduced()
+        finally:
+            session.close()
+
+    def _session(self) -> Session:
+        """A new cell, from a new worker if this one is gone or cannot nest cells."""
+        if not self._nested:
+            self._restart()
+        try:
+            return self._locked()
+        except (OSError, SandboxError):
+            self._restart()
+            return self._locked()
+
+    def _locked(self) -> Session:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            session = Session(ours)
+            try:
+                self._hand_over(theirs)
+            except OSError:
+                session.close()
+                raise
+        session.expect("locked")
+        return session
+
+    def _hand_over(self, connection: socket.socket) -> None:
+        assert self._control is not None
+        socket.send_fds(self._control, [b"!"], [connection.fileno()])
+
+    def _restart(self) -> None:
+        self._stop()
+        self._start()
+
+    def _start(self) -> None:
+        self._control, theirs = socket.socketpair()
+        with theirs:
+            number = theirs.fileno()
+            command = [sys.executable, "-I", "-B", "-c", _boot(self._folder, self.confined), str(number),
+                       "confined" if self.confined else "open"]  # fmt: skip
+            if self.confined:
+                command = [*bubblewrap(self._folder), *command]
+            self._process = subprocess.Popen(
+                command, pass_fds=[number], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE, env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
+            )  # fmt: skip
+        try:
+            hello = wire.receive(self._control, deadline=time.monotonic() + PATIENCE)
+            self._nested = bool(hello["nested"])
+        except (TimeoutError, TypeError, KeyError, OSError, wire.Malformed):
+            self._process.kill()
+            assert self._process.stderr is not None
+            said = self._process.stderr.read().decode(errors="replace").strip()
+            raise SandboxError(f"the worker did not start: {said[-500:] or 'no word from it'}") from None
+
+    def _stop(self) -> None:
+        if self._control is not None:
+            self._control.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            assert self._process.stderr is not None
+            self._process.stderr.close()
+
+
+class Session:
+    """The socket to one cell."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._deadline = time.monotonic() + PATIENCE
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def send(self, value: Any) -> None:
+        self._connection.settimeout(max(0.01, self._deadline - time.monotonic()))
+        try:
+            wire.send(self._connection, value)
+        except TimeoutError:
+            raise Stopped("timed_out") from None
+        except OSError:  # it is dead, and its last message says how
+            pass
+
+    def receive(self) -> Any:
+        """The next message; raises ``Stopped`` if the cell has died instead, or says nonsense."""
+        try:
+            message = wire.receive(self._connection, deadline=self._deadline)
+        except TimeoutError:
+            raise Stopped("timed_out") from None
+        except (wire.Malformed, OSError):
+            raise Stopped("crashed", how="it sent something that is not an answer") from None
+        if not isinstance(message, dict) or "died" in message:
+            raise _death(str(message["died"]) if message else "")
+        return message
+
+    def expect(self, word: str) -> None:
+        """Wait for a message that the worker sends before any code of a student runs."""
+        try:
+            said: Any = self.receive()
+        except Stopped as stop:
+            said = stop.event
+        if word not in said:
+            self.close()
+            raise SandboxError(f"a cell could not be locked: {said}")
+
+    def introduced(self) -> Answer:
+        """The answer as something that ``observe`` can call."""
+        try:
+            found = self.receive()
+        except Stopped as stop:
+            return Answer(_stopping(stop))
+        try:
+            if "ambiguous" in found:
+                return Answer(ambiguous=tuple(int(cell) for cell in found["ambiguous"]) or (0,))
+            if "missing" in found:
+                return Answer(missing=str(found["missing"])[:600])
+            if "value" in found:
+                return Answer(found["value"])
+            return Answer(Remote(self, found["parameters"], found["empty"] is True))
+        except (KeyError, TypeError, ValueError):
+            return Answer(_stopping(Stopped("crashed", how="it sent something that is not an answer")))
+
+
+class Remote:
+    """A student's function, as if it were here."""
+
+    def __init__(self, session: Session, parameters: Any, is_empty: bool) -> None:
+        self._session = session
+        self.is_empty = is_empty
+        if parameters is not None:
+            self.__signature__ = _signature(parameters)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self._session.send({"args": list(args), "kwargs": kwargs})
+        reply = self._session.receive()
+        if "raised" in reply:
+            raise _error(str(reply["raised"]), str(reply.get("message")), str(reply.get("where", "")))
+        if "result" not in reply or not isinstance(reply.get("changed"), list):
+            raise Stopped("crashed", how="it sent something that is not an answer")
+        for place in reply["changed"]:
+            if isinstance(place, int) and 0 <= place < len(args):
+                _change(args[place])
+        return reply["result"]
+
+
+class _Default:
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def _signature(parameters: Any) -> inspect.Signature:
+    return inspect.Signature([
+        inspect.Parameter(
+            str(name), list(inspect._ParameterKind)[int(kind)],
+            default=inspect.Parameter.empty if default is None else _Default(str(default)[:20]),
+        )
+        for name, kind, default in parameters
+    ])  # fmt: skip
+
+
+def _stopping(stop: Stopped) -> Any:
+    """A function that stops as the definition of the answer did."""
+
+    def function(*_: Any, **__: Any) -> Any:
+        raise stop
+
+    return function
+
+
+def _error(kind: str, message: str, where: str) -> Exception:
+    """What a student's function raised, under its own name; it carries the line it came from."""
+    if kind == "MemoryError":
+        return Stopped("out_of_memory")
+    bases: tuple[type[Exception], ...] = (Exception,)
+    if kind in ("NotImplementedError", "TypeError"):
+        bases = ({"NotImplementedError": NotImplementedError, "TypeError": TypeError}[kind],)
+    error: Exception = type(kind if kind.isidentifier() else "Exception", bases, {})(message)
+    error.where = where  # type: ignore[attr-defined]
+    return error
+
+
+def _death(how: str) -> Stopped:
+    if how == "time":
+        return Stopped("timed_out")
+    return Stopped("crashed", how=f"it ended with {how}" if how else "it ended")
+
+
+def _change(argument: Any) -> None:
+    """Do to an argument of ours what the student's function did to its copy: change it in place."""
+    if isinstance(argument, Tensor):
+        argument.add_(1)
+    elif isinstance(argument, np.ndarray):
+        argument += 1
+    elif isinstance(argument, pd.DataFrame):
+        argument["changed in place"] = 1
+    elif isinstance(argument, tuple):
+        for part in argument:
+            _change(part)
+
+
+# --- what the worker finds --------------------------------------------------------------------------
+
+
+def stage(folder: Path) -> None:
+    """Put what the worker needs into ``folder``: our files, and stubs for what would be an answer."""
+    (folder / "code" / "autograder").mkdir(parents=True)
+    for name in BESIDE:
+        shutil.copy(HERE / name, folder / "code" / "autograder" / name)
+    package = folder / "code" / "adamw_pset"
+    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__", "*.json"))
+    for name in ANSWERS:
+        if (package / name).exists():
+            (package / name).write_text(stub(PACKAGE / name, f"adamw_pset.{name[:-3]}"), encoding="utf-8")
+    for library in OPTIMIZERS:
+        source = _site_packages() / library
+        if not source.exists():
+            continue
+        target = folder / "stubs" / library
+        if source.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(stub(source, library), encoding="utf-8")
+            continue
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        for file in target.rglob("*.py"):
+            if file.name not in ("__init__.py", "optimizer.py", "lr_scheduler.py", "swa_utils.py"):
+                file.write_text(stub(file, library.replace("/", ".")), encoding="utf-8")
+    (folder / "empty").mkdir()
+
+
+def stub(source: Path, name: str) -> str:
+    """A module with the names of ``source``; whatever is called in it says that it is not available."""
+    message = f"{name} is not available while grading: write it yourself"
+    lines = [
+        "class _Refused:",
+        "    def __init__(self, *args, **kwargs):",
+        f"        raise RuntimeError({message!r})",
+        "    def __class_getitem__(cls, item):",
+        "        return cls",
+        "def _refuse(*args, **kwargs):",
+        f"    raise RuntimeError({message!r})",
+    ]
+    for node in ast.parse(source.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ClassDef):
+            lines.append(f"class {node.name}(_Refused): pass")
+        elif isinstance(node, ast.FunctionDef):
+            lines.append(f"{node.name} = _refuse")
+        elif isinstance(node, ast.Assign):
+            lines += [f"{target.id} = []" for target in node.targets if isinstance(target, ast.Name)]
+    return "\n".join(lines) + "\n"
+
+
+def bubblewrap(folder: Path) -> list[str]:
+    """The command that builds the worker's room around what follows it."""
+    command = [
+        "bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--clearenv",
+        "--setenv", "LANG", "C.UTF-8", "--setenv", "HOME", "/tmp", "--setenv", "OMP_NUM_THREADS", "1",
+        "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--dir", "/room",
+    ]  # fmt: skip
+    for place in ("/usr", "/bin", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime"):
+        if os.path.islink(place):
+            command += ["--symlink", os.readlink(place), place]
+        elif os.path.exists(place):
+            command += ["--ro-bind", place, place]
+    for place in sorted({sys.prefix, sys.base_prefix}):
+        if not Path(place).is_relative_to("/usr"):
+            command += ["--ro-bind", place, place]
+    site = _site_packages()
+    for library in OPTIMIZERS:
+        if (folder / "stubs" / library).exists():
+            command += ["--ro-bind", str(folder / "stubs" / library), str(site / library)]
+    for library in (*LIBRARIES, "adamw_pset"):
+        if (site / library).is_dir():
+            command += ["--ro-bind", str(folder / "empty"), str(site / library)]
+    command += ["--ro-bind", str(folder / "code"), "/room"]
+    return [*command, "--chdir", "/tmp", "--remount-ro", "/", "--remount-ro", "/dev", "--"]
+
+
+def _boot(folder: Path, confined: bool) -> str:
+    room = "/room" if confined else str(folder / "code")
+    return f"import sys; sys.path.insert(0, {room!r}); from autograder.worker import main; main()"
+
+
+def _site_packages() -> Path:
+    spec = importlib.util.find_spec("torch")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parents[1] if spec.origin else Path(sysconfig.get_paths()["purelib"])

@@ -1,0 +1,229 @@
+"""Runs a student's code, inside the sandbox, and knows nothing that is worth knowing.
+
+A server imports torch once.  For each answer it forks a child, locks it into a cell (``jail``) and
+leaves it alone with a socket, on which the grader sends the submission's code and then the arguments
+of call after call; results go back as plain numbers (``wire``).  No expected value ever comes here.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import inspect
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from adamw_pset import notebook, observe
+from autograder import jail, wire
+
+WALL_SECONDS = 40  # for all calls of an answer; jail.CPU_SECONDS is what counts on a quiet machine
+FORBIDDEN = ("_fused_adam", "_fused_adamw", "_fused_sgd", "_fused_adagrad")
+
+
+def main() -> None:
+    """Serve on the socket whose number is the argument, until it closes."""
+    control = socket.socket(fileno=int(sys.argv[1]))
+    torch.set_num_threads(1)
+    refuse_fused_kernels()
+    confined, nested = sys.argv[2] == "confined", _nests()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # cells' parents are reaped by the kernel
+    wire.send(control, {"nested": nested})
+    while True:
+        request, descriptors, *_ = socket.recv_fds(control, 1, 1)
+        if not request:
+            return
+        if os.fork() == 0:
+            control.close()
+            watch(socket.socket(fileno=descriptors[0]), confined, nested)
+        os.close(descriptors[0])
+
+
+def refuse_fused_kernels() -> None:
+    """Torch's own Adam, in C++: an answer to the exercise, and not available while grading."""
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise RuntimeError(
+            "torch's fused optimizers are not available while grading: write the update yourself"
+        )
+
+    for name in dir(torch):
+        if name.startswith(FORBIDDEN):
+            setattr(torch, name, refuse)
+    library: Any = torch.library.Library("aten", "IMPL")  # type: ignore[no-untyped-call]
+    kept_alive.append(library)
+    for name in FORBIDDEN:
+        for overload in ("_", "_.tensor_lr"):
+            library.impl(f"{name}{overload}", refuse, "CPU", allow_override=True)
+
+
+kept_alive: list[Any] = []
+
+
+# --- the parent of a cell: trusted, and out of the student's reach -----------------------------------
+
+
+def watch(connection: socket.socket, confined: bool, nested: bool) -> None:
+    """Fork the cell, wait for its end or end it, and report how it ended.  Does not return."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        os.setsid()
+        if nested:
+            jail.separate()
+        cell = os.fork()
+        if cell == 0:
+            lock_and_serve(connection, confined, nested)
+        wire.send(connection, {"died": _end_of(cell, connection)})
+    finally:
+        os._exit(0)
+
+
+def _end_of(cell: int, connection: socket.socket) -> str:
+    hung_up = select.poll()
+    hung_up.register(connection, select.POLLHUP | select.POLLERR)
+    deadline = time.monotonic() + WALL_SECONDS
+    while True:
+        pid, status = os.waitpid(cell, os.WNOHANG)
+        if pid:
+            if not os.WIFSIGNALED(status):
+                return f"exit {os.WEXITSTATUS(status)}"
+            return "time" if os.WTERMSIG(status) == signal.SIGXCPU else f"signal {os.WTERMSIG(status)}"
+        late = time.monotonic() > deadline
+        if late or hung_up.poll(20):
+            os.kill(cell, signal.SIGKILL)
+            os.waitpid(cell, 0)
+            return "time" if late else "closed"
+
+
+def _nests() -> bool:
+    """Whether a child can have namespaces of its own here."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            jail.separate()
+            if os.fork() == 0:
+                jail.hide()
+                os._exit(0)
+            os._exit(0 if os.wait()[1] == 0 else 1)
+        except OSError:
+            os._exit(1)
+    return os.waitpid(pid, 0)[1] == 0
+
+
+# --- the cell ------------------------------------------------------------------------------------------
+
+
+def lock_and_serve(connection: socket.socket, confined: bool, nested: bool) -> None:
+    """Lock this process in and answer the grader.  Does not return."""
+    code = 1
+    try:
+        number = 3
+        os.dup2(connection.fileno(), number)
+        os.closerange(number + 1, 4096)
+        null = os.open("/dev/null", os.O_RDWR)
+        for standard in range(3):
+            os.dup2(null, standard)
+        os.close(null)
+        os.setsid()  # kill(0) reaches a process group, across namespaces
+        already = jail.used()
+        jail.die_with_parent()
+        if nested:
+            jail.hide()
+        os.chdir("/tmp")
+        jail.limit(already)
+        if confined:
+            jail.renounce()
+        line = socket.socket(fileno=number)
+        wire.send(line, {"locked": True})
+        serve(line)
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def serve(line: socket.socket) -> None:
+    """Define the answer that the grader asks for, then call it as often as the grader wishes."""
+    request = wire.receive(line, limit=1 << 28)
+    found = define(request["cells"], request["question"], request["own"])
+    if "answer" not in found:
+        wire.send(line, found)
+        return
+    answer = found["answer"]
+    wire.send(line, introduce(answer))
+    while (arguments := wire.receive(line, limit=1 << 28)) is not None:
+        wire.send(line, called(answer, arguments["args"], arguments["kwargs"]))
+
+
+def define(cells: list[tuple[int, str]], name: str, own: list[int]) -> dict[str, Any]:
+    """``{"answer": ...}``, or why there is none: {"missing": ...} or {"ambiguous": ...}.
+
+    ``own`` are the cells that the question set aside: where a name is defined in several ways, the one
+    that stands there is the answer.
+    """
+    sources = {int(number): source for number, source in cells}
+    with observe.quiet():
+        statements, broken = notebook.parse(sources.items())
+        definitions = [each for each in statements if name in each.binds]
+        ways = {ast.dump(each.node): each for each in definitions}
+        if len(ways) > 1 and all(isinstance(each.node, ast.FunctionDef) for each in definitions):
+            kept = {ast.dump(each.node) for each in definitions if each.cell in own}
+            if len(kept) != 1:
+                return {"ambiguous": sorted({each.cell for each in definitions})}
+            dropped = {each.place for each in definitions if ast.dump(each.node) not in kept}
+            statements = [each for each in statements if each.place not in dropped]
+        space: dict[str, Any] = {"__name__": "__notebook__"}
+        errors = list(notebook.execute(notebook.needed(statements, [name]), space))
+        space |= notebook.unreadable(sources, broken)
+    if name in space:
+        return {"answer": space[name]}
+    return {
+        "missing": "; ".join(f"cell {cell} stopped with {type(e).__name__}: {e}"[:300] for cell, e in errors)
+    }
+
+
+def introduce(answer: Any) -> dict[str, Any]:
+    """What the grader has to know of the answer before it calls it."""
+    if not callable(answer):
+        return {"value": answer}
+    try:
+        parameters: Any = [
+            [p.name, int(p.kind), None if p.default is p.empty else repr(p.default)[:20]]
+            for p in inspect.signature(answer).parameters.values()
+        ]
+    except (TypeError, ValueError):
+        parameters = None
+    return {"parameters": parameters, "empty": observe.is_empty(answer)}
+
+
+def called(answer: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The result of a call and which arguments it changed in place, or what it raised."""
+    kept = copy.deepcopy(args)
+    try:
+        with observe.quiet():
+            result = answer(*args, **kwargs)
+        changed = [i for i, (old, new) in enumerate(zip(kept, args, strict=True)) if not _same(old, new)]
+        return {"result": result, "changed": changed}
+    except (Exception, SystemExit) as error:
+        return {"raised": type(error).__name__, "message": str(error)[:300],
+                "where": observe.where(error, answer)[:300]}  # fmt: skip
+
+
+def _same(old: Any, new: Any) -> bool:
+    if isinstance(old, pd.DataFrame):
+        return old.equals(new)
+    if isinstance(old, tuple):
+        return all(map(_same, old, new))
+    return bool(np.array_equal(np.asarray(old, dtype=float), np.asarray(new, dtype=float), equal_nan=True))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,306 @@
+"""Attacks: whatever a submission does, it gains nothing, and the next one is graded as if alone."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from handed_in import RIGHT, grade_one
+
+from adamw_pset import State
+from autograder import sandbox, wire
+from autograder.sandbox import Sandbox
+
+WRONG = "def adamw(theta, grad, state, *, lr, weight_decay, beta1=0.9, beta2=0.999, eps=1e-8):\n    return theta, state\n"
+
+
+def rule(body: str) -> str:
+    """An ``adamw`` that does something else before it gives back θ unchanged."""
+    head = "def adamw(theta, grad, state, *, lr, weight_decay, beta1=0.9, beta2=0.999, eps=1e-8):\n"
+    return head + textwrap.indent(textwrap.dedent(body).strip() + "\nreturn theta, state\n", "    ")
+
+
+# name: (code before the answer, the answer, words of the sentence that must or may come)
+ATTACKS = {
+    "patched comparisons": ("""
+        import numpy, torch
+        numpy.isclose = numpy.allclose = numpy.array_equal = lambda *a, **k: True
+        torch.equal = torch.allclose = lambda *a, **k: True
+        """, WRONG),
+    "an object that equals everything": ("""
+        class Same(float):
+            def __eq__(self, other): return True
+            def __sub__(self, other): return 0.0
+            def __array__(self, *a, **k): return numpy.zeros(3)
+        """, rule("return Same(), state")),
+    "a tensor that equals everything": ("""
+        class Same(torch.Tensor):
+            @classmethod
+            def __torch_function__(cls, f, types, args=(), kwargs=None): return torch.zeros(3)
+        """, rule("return Same(), state")),
+    "IPython transformers": ("""
+        from IPython import get_ipython
+        get_ipython().ast_transformers.append(object())
+        """, WRONG),
+    "display hooks": ("import sys\nsys.displayhook = lambda value: print(10)\nsys.excepthook = print\n", WRONG),
+    "frames": ("", rule("""
+        import sys
+        frame = sys._getframe()
+        while frame:
+            for name, value in list(frame.f_locals.items()) + list(frame.f_globals.items()):
+                if name in ("expected", "worked", "reference", "inputs", "right"):
+                    return value[0]["theta"][0], state
+            frame = frame.f_back
+        """)),
+    "the garbage collector": ("", rule("""
+        import gc
+        for thing in gc.get_objects():
+            if isinstance(thing, dict) and ("expected" in thing or "mistakes" in thing):
+                return thing["expected"], state
+            if callable(thing) and getattr(thing, "__module__", "") == "adamw_pset.optimizers" \\
+                    and getattr(thing, "__name__", "") == "adamw":
+                return thing(theta, grad, state, lr=lr, weight_decay=weight_decay, beta1=beta1,
+                             beta2=beta2, eps=eps)
+        """)),
+    "the answers of the package": ("", rule("""
+        from adamw_pset.optimizers import adamw as known
+        return known(theta, grad, state, lr=lr, weight_decay=weight_decay, beta1=beta1, beta2=beta2, eps=eps)
+        """)),
+    "the answers from the disk": ("", rule("""
+        import os
+        for folder, inside, files in os.walk("/"):
+            inside[:] = [name for name in inside if name not in ("usr", "proc", "lib", "lib64", "include", "share")]
+            for file in files:
+                if file in ("worked_numbers.json", "questions.py", "grading.py", "gradebook.db", "seed.txt"):
+                    raise AssertionError('REACHED', folder + "/" + file)
+        """)),
+    "torch.optim": ("", rule("""
+        p = torch.nn.Parameter(theta.clone())
+        p.grad = grad.clone()
+        torch.optim.AdamW([p], lr=lr, weight_decay=weight_decay / lr).step()
+        return p.detach(), state
+        """)),
+    "torch.optim's functional form": ("", rule("""
+        from torch.optim.adamw import adamw as known
+        known([theta], [grad], [state.m], [state.v], [], [torch.tensor(1.0)], foreach=False)
+        """)),
+    "the kin of torch.optim": ("", rule("torch.optim.NAdam([torch.nn.Parameter(theta)], lr=lr).step()")),
+    "torch's fused kernel": ("", rule("""
+        torch._fused_adamw_([theta], [grad], [state.m], [state.v], [], [torch.tensor(1.0)], lr=lr, beta1=beta1,
+                            beta2=beta2, weight_decay=weight_decay / lr, eps=eps, amsgrad=False, maximize=False)
+        """)),
+    "torch's fused kernel by its C++ name": ("", rule("""
+        torch.ops.aten._fused_adamw_([theta], [grad], [state.m], [state.v], [], [torch.tensor(1.0)], lr=lr,
+            beta1=beta1, beta2=beta2, weight_decay=weight_decay / lr, eps=eps, amsgrad=False, maximize=False)
+        return theta, State(1, state.m, state.v)
+        """)),
+    "scikit-learn's Adam": ("", rule("""
+        from sklearn.neural_network._stochastic_optimizers import AdamOptimizer
+        AdamOptimizer([theta.numpy()], lr).update_params([theta.numpy()], [grad.numpy()])
+        """)),
+    "the network": ("", rule("import socket\nsocket.create_connection(('127.0.0.1', 80), 1)")),
+    "a program": ("", rule("import subprocess\nsubprocess.run(['true'], check=True)")),
+    "a fork": ("", rule("import os\nos.fork()")),
+    "a fork bomb": ("", rule("import os\nwhile True: os.fork()")),
+    "a fork bomb of threads": ("", rule("""
+        import threading, time
+        while True: threading.Thread(target=time.sleep, args=(60,)).start()
+        """)),
+    "killing the parent": ("", rule("import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\nos.kill(-1, 9)")),
+    "killing itself": ("", rule("import os\nos.kill(os.getpid(), 9)\nos._exit(0)")),
+    "leaving in silence": ("import os\nos._exit(0)", WRONG),
+    "a crash of the interpreter": ("", rule("import ctypes\nctypes.string_at(0)")),
+    "much memory": ("", rule("kept = [bytearray(1 << 28) for _ in range(64)]")),
+    "much recursion": ("", rule("def f(n): return f(n + 1)\nimport sys\nsys.setrecursionlimit(10**9)\nf(0)")),
+    "much output": ("print('x' * (200 << 20))", rule("import sys\nfor _ in range(200): sys.__stdout__.write('x' * (1 << 20))")),
+    "a large result": ("", rule("return torch.zeros(1 << 26), state")),
+    "a long list": ("", rule("return [theta] * (1 << 20), state")),
+    "a nested result": ("", rule("x = []\nfor _ in range(900): x = [x]\nreturn x, state")),
+    "writing where it should not": ("", rule("""
+        import os
+        done = []
+        for path in ("/room/autograder/worker.py", "/room/x", "/usr/x", "/etc/x", "/x", "/dev/x", "/dev/shm/x",
+                     os.__file__, torch.__file__, "/proc/self/mem"):
+            try:
+                open(path, "ab").write(b"x")
+                done.append(path)
+            except OSError:
+                pass
+        if done: raise AssertionError('REACHED', "could write " + str(done))
+        """)),
+    "leaving things in /tmp": ("open('/tmp/left', 'w').write('for a friend')", WRONG),
+    "finding what others left": ("", rule("import os\nif os.listdir('/tmp'): raise AssertionError('REACHED', str(os.listdir('/tmp')))")),
+    "other processes": ("", rule("""
+        import os
+        seen = [name for name in os.listdir("/proc") if name.isdigit()] if os.path.isdir("/proc") else []
+        if seen: raise AssertionError('REACHED', "processes " + str(seen))
+        for pid in range(2, 200):
+            try: os.kill(pid, 0)
+            except ProcessLookupError: continue
+            raise AssertionError('REACHED', "process " + str(pid))
+        """)),
+    "the environment": ("", rule("import os\nif set(os.environ) - {'LANG', 'HOME', 'OMP_NUM_THREADS', 'PWD', 'LC_CTYPE'}: raise AssertionError('REACHED', str(dict(os.environ)))")),
+    "a numpy.py beside the notebook": ("import sys\nsys.path.insert(0, '/tmp')\nopen('/tmp/numpy.py', 'w').write('boom')", WRONG),
+    "a forged reply": ("""
+        import os, socket, struct, json
+        line = socket.socket(fileno=os.dup(3))
+        header = json.dumps({"value": {"kind": "dict", "items": {"score": {"kind": "plain", "value": 10}}}, "sizes": []})
+        message = struct.pack(">I", len(header)) + header.encode()
+        line.sendall(struct.pack(">Q", len(message)) + message)
+        """, WRONG),
+    "nonsense on the line": ("import os\nos.write(3, b'\\xff' * 100)", WRONG),
+    "half a message on the line": ("import os\nos.write(3, b'\\0' * 7 + b'\\x09abc')\nos.close(3)\nimport time\ntime.sleep(99)", WRONG),
+    "patching the worker": ("""
+        import autograder.worker, autograder.wire, adamw_pset.observe, sys
+        autograder.worker.called = lambda *a: {"result": (torch.zeros(3), State(1, 0, 0)), "changed": []}
+        adamw_pset.observe.observe = None
+        """, WRONG),
+    "an endless loop": ("import signal\nsignal.signal(signal.SIGXCPU, signal.SIG_IGN)", rule("while True: pass")),
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "PATIENCE", 8.0)
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_attack_gains_nothing_and_hurts_no_one(name: str, box: Sandbox) -> None:
+    before, answer = ATTACKS[name]
+    finding = grade_one(box, "adamw", answer, before=textwrap.dedent(before))
+    assert finding.mistake, finding
+    assert "REACHED" not in finding.message, finding
+    for question in ("adamw", "best_accuracy"):  # whoever comes next
+        assert grade_one(box, question, RIGHT[question]).message == "Right."
+
+
+BLOCKED = ["torch.optim", "torch.optim's functional form", "the kin of torch.optim", "torch's fused kernel",
+           "torch's fused kernel by its C++ name", "scikit-learn's Adam", "the answers of the package"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BLOCKED)
+def test_delegation_gets_a_readable_reason(name: str, box: Sandbox) -> None:
+    assert "not available while grading" in grade_one(box, "adamw", ATTACKS[name][1]).message
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("while True: pass", "takes too long"),
+        ("import time\ntime.sleep(99)", "takes too long"),
+        ("kept = [bytearray(1 << 28) for _ in range(64)]", "more memory"),
+        ("import os\nos._exit(7)", "exit 7"),
+        ("import ctypes\nctypes.string_at(0)", "signal 11"),
+        ("raise SystemExit(3)", "SystemExit"),
+        ("raise KeyError('k')", "KeyError: 'k'\n    line 2:  raise KeyError('k')"),
+    ],
+)
+def test_a_crash_is_told_as_what_it_was(body: str, words: str, box: Sandbox) -> None:
+    finding = grade_one(box, "adamw", rule(body))
+    assert finding.status == "graded"
+    assert words in finding.message
+
+
+def test_prints_and_warnings_cost_nothing(box: Sandbox) -> None:
+    noise = "    import sys, warnings\n    print('x' * 10**6)\n    print('y', file=sys.stderr)\n    warnings.warn('z')\n"
+    head, body = RIGHT["adamw"].split("\n", 1)
+    assert grade_one(box, "adamw", f"{head}\n{noise}{body}", before="1 / 0").message == "Right."
+
+
+# --- the wire ------------------------------------------------------------------------------------------
+
+VALUES = [
+    None, ..., True, 3, -2.5, float("inf"), "text", (1, [2.0, None]), {"a": 1},
+    torch.arange(6.0, dtype=torch.float64).reshape(2, 3), torch.tensor(1.5, dtype=torch.float32),
+    torch.tensor([1, 2], dtype=torch.int64), torch.zeros(0, 3), np.arange(4.0), np.array([True, False]),
+    State(2, torch.ones(2), torch.zeros(2)), pd.DataFrame({"lr": [0.1, 0.2], "name": ["a", "b"], "bad": [True, False]}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
+def test_values_cross_the_wall_unchanged(value: Any) -> None:
+    back = wire.unpack(wire.pack(value))
+    if isinstance(value, np.ndarray):
+        np.testing.assert_array_equal(back, value.astype(float))
+    elif isinstance(value, pd.DataFrame):
+        pd.testing.assert_frame_equal(back, value)
+    elif isinstance(value, torch.Tensor):
+        assert back.dtype == value.dtype
+        assert torch.equal(back, value)
+    elif isinstance(value, State):
+        assert isinstance(back, State)
+        assert torch.equal(back.m, value.m)
+    else:
+        assert back == value
+        assert type(back) is type(value)
+
+
+def test_of_other_values_only_the_kind_crosses() -> None:
+    back = wire.unpack(wire.pack([object(), lambda: 1, torch.zeros(1, dtype=torch.complex64), {1, 2}]))
+    assert [type(part).__name__ for part in back] == ["object", "function", "Tensor", "set"]
+
+
+def _message(header: bytes, rest: bytes = b"") -> bytes:
+    return struct.pack(">I", len(header)) + header + rest
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"", b"\0", b"\xff" * 40, _message(b"{"), _message(b"[]"), _message(b'{"value": 3, "sizes": []}'),
+        _message(b'{"value": {"kind": "code"}, "sizes": []}'),
+        _message(b'{"value": {"kind": "array", "shape": [9], "buffer": 0}, "sizes": [8]}', b"\0" * 8),
+        _message(b'{"value": {"kind": "array", "shape": [-1], "buffer": 0}, "sizes": [8]}', b"\0" * 8),
+        _message(b'{"value": {"kind": "array", "shape": [1], "buffer": 5}, "sizes": [8]}', b"\0" * 8),
+        _message(b'{"value": {"kind": "tensor", "dtype": "os", "shape": [1], "buffer": 0}, "sizes": [8]}', b"\0" * 8),
+        _message(b'{"value": {"kind": "array", "shape": [1,1,1,1,1,1,1,1,1], "buffer": 0}, "sizes": [8]}', b"\0" * 8),
+        _message(b'{"value": {"kind": "float", "value": [1]}, "sizes": []}'),
+        _message(b'{"value": {"kind": "plain", "value": "eval"}, "sizes": []}'),
+        _message(b'{"value": {"kind": "state", "items": [{"kind": "plain", "value": 1}]}, "sizes": []}'),
+        _message(b'{"value": ' + b'{"kind": "list", "items": [' * 50 + b"]}" * 50 + b', "sizes": []}'),
+        _message(b"[" * 100_000),
+    ],
+)  # fmt: skip
+def test_a_forged_message_is_refused(message: bytes) -> None:
+    with pytest.raises(wire.Malformed):
+        wire.unpack(message)
+
+
+def test_a_message_that_announces_too_much_is_not_read() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(struct.pack(">Q", 1 << 60))
+        with pytest.raises(wire.Malformed, match="a message of"):
+            wire.receive(ours)
+
+
+def test_without_bubblewrap_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "sudo apt-get install bubblewrap" in sandbox.missing()
+
+
+def test_a_worker_that_dies_is_replaced(box: Sandbox) -> None:
+    assert box._process is not None
+    box._process.kill()
+    box._process.wait()
+    assert grade_one(box, "adamw", RIGHT["adamw"]).message == "Right."
+
+
+def test_a_cell_that_cannot_be_locked_is_our_fault_and_not_graded(
+    box: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox.Session, "receive", lambda self: {"other": "word"})
+    finding = grade_one(box, "adamw", RIGHT["adamw"])
+    assert (finding.status, finding.mistake) == ("not graded", "sandbox")
+
+
+def test_one_worker_an_answer_where_cells_do_not_nest(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(box, "_nested", False)
+    assert grade_one(box, "adamw", RIGHT["adamw"]).message == "Right."
