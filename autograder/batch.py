@@ -175,7 +175,7 @@ def _grade(folder: Path, seed: str, box: Sandbox, journal: Mapping[str, Finding]
     """Grade one folder; an error of ours costs no one a point and does not end the batch."""
     student = folder.parent.name
     try:
-        findings, keys, submission = grade_folder(folder, seed, box, journal)
+        findings, keys, submission = grade_folder(folder, student, seed, box, journal)
     except Exception as error:
         print(f"{student}: {type(error).__name__}: {error}", file=sys.stderr)
         reason = f"the grader itself failed on this submission: {type(error).__name__}."

@@ -63,9 +63,9 @@ def inputs_seed(seed: str, student: str, question: str) -> int:
 
 
 def grade_folder(
-    folder: Path, seed: str, box: Sandbox, journal: Mapping[str, Finding]
+    folder: Path, student: str, seed: str, box: Sandbox, journal: Mapping[str, Finding]
 ) -> tuple[dict[str, Finding], dict[str, str], Submission | None]:
-    """Grade what lies in a student's ``folder``: findings by question, journal keys, the submission.
+    """Grade what lies in the ``folder`` of a student: findings by question, journal keys, the submission.
 
     Findings that ``journal`` has under their key are taken from there.
     """
@@ -75,7 +75,7 @@ def grade_folder(
     except NotReadable as error:
         return {question.name: Finding(NOT_GRADED, "", f"{error}.") for question in ALL}, {}, None
     submission = Submission(submission.cells, (*notes, *submission.notes), submission.pictures)
-    return *grade(submission, folder.parent.name, seed, box, journal), submission
+    return *grade(submission, student, seed, box, journal), submission
 
 
 def grade(

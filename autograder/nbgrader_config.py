@@ -5,26 +5,34 @@
 
 from __future__ import annotations
 
-from nbconvert.preprocessors import TagRemovePreprocessor
+import sys
+from pathlib import Path
+
+from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor, TagRemovePreprocessor
 from nbgrader.preprocessors import (
+    AssignLatePenalties,
     CheckCellMetadata,
     ClearHiddenTests,
     ClearMarkScheme,
     ClearOutput,
     ClearSolutions,
     ComputeChecksums,
+    GetGrades,
     IncludeHeaderFooter,
     InstantiateTests,
     LockCells,
     SaveCells,
 )
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from adamw_pset.notebook import PLACEHOLDER
+from autograder.nbgrader_plugin import Rebuild, SaveGrades, prepare
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
 
 c.CourseDirectory.course_id = "adamw"
-c.CourseDirectory.ignore = ["*.py", ".ipynb_checkpoints", "runs", "__pycache__"]
+c.CourseDirectory.ignore = ["*"]  # of what is handed in, the notebook alone is looked at
 
 STUB = "# Your code here, in the place of the next line.\nraise NotImplementedError"
 c.ClearSolutions.code_stub = {"python": STUB}
@@ -48,3 +56,10 @@ c.GenerateAssignment.preprocessors = [
     ComputeChecksums,
     CheckCellMetadata,
 ]
+
+# Grading: submissions run in a sandbox and nowhere else.
+c.Autograde.exporter_class = Rebuild
+c.Autograde.pre_convert_hook = prepare
+c.Autograde.sanitize_preprocessors = []
+c.Autograde.autograde_preprocessors = [SaveGrades, AssignLatePenalties, CheckCellMetadata]
+c.GenerateFeedback.preprocessors = [TagRemovePreprocessor, GetGrades, CSSHTMLHeaderPreprocessor]

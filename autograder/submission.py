@@ -11,7 +11,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -35,7 +35,7 @@ class Submission:
 
     cells: tuple[tuple[str, str, str], ...]
     notes: tuple[str, ...] = ()
-    pictures: dict[str, list[str]] = field(default_factory=dict, compare=False, hash=False)
+    pictures: Mapping[int, list[str]] = field(default_factory=dict, compare=False, hash=False)
 
     def code(self) -> list[tuple[int, str]]:
         """Number (from 1) and source of the code cells, magics and shell lines passed over."""
@@ -57,6 +57,12 @@ class Submission:
         answers = list(dict.fromkeys(text.strip() for text in texts if not is_open(text)))
         return "\n\n".join(answers) if texts else None
 
+    def place(self, question: str) -> int | None:
+        """The number of the cell to show as the answer: the question's own, or one that defines it."""
+        defining = [n for n, text in self.code() if re.search(rf"^def +{question}\b", text, re.MULTILINE)]
+        own = self.own(question)
+        return next((n for n in own if n in defining), None) or next(iter(own or defining), None)
+
     def digest(self) -> str:
         """A hash of all code, the same for the same code."""
         return hashlib.sha256(json.dumps(self.code()).encode()).hexdigest()
@@ -73,9 +79,9 @@ def find(folder: Path) -> tuple[Path, tuple[str, ...]]:
     Raises ``NotReadable`` if there is none, or if it is not clear which one is meant.
     """
     expected = folder / f"{NAME}.ipynb"
-    if expected.is_file() or expected.is_symlink():
+    others = sorted(path for path in folder.glob("*.ipynb") if path.is_file() and path != expected)
+    if expected.is_symlink() or (expected.is_file() and (expected.stat().st_size or not others)):
         return expected, ()
-    others = sorted(path for path in folder.glob("*.ipynb") if path.is_file())
     if not others:
         raise NotReadable(f"there is no notebook in {folder.name}")
     if len(others) > 1:
@@ -90,7 +96,8 @@ def read(path: Path) -> Submission:
     cells = list(_cells(_notebook(_text(path))))
     if not cells:
         raise NotReadable("the notebook has no cells")
-    found, pictures = [], {}
+    found: list[tuple[str, str, str]] = []
+    pictures = {}
     for number, cell in enumerate(cells, start=1):
         kind, text = cell.get("cell_type"), cell.get("source", cell.get("input", ""))
         if isinstance(text, list):
@@ -99,7 +106,7 @@ def read(path: Path) -> Submission:
             raise NotReadable(f"cell {number} is not a notebook's cell")
         found.append((kind, _id(cell), text))
         if images := list(_images(cell)):
-            pictures[str(number)] = images
+            pictures[number] = images
     return Submission(tuple(found), tuple(_notes(found)), pictures)
 
 
@@ -164,15 +171,18 @@ def _id(cell: dict[str, Any]) -> str:
 
 
 def _images(cell: dict[str, Any]) -> Iterator[str]:
-    """The PNG pictures among a cell's outputs, as base64 text."""
-    outputs = cell.get("outputs")
+    """The pictures among a cell's outputs and attachments, as base64 text."""
+    outputs, attached = cell.get("outputs"), cell.get("attachments")
+    bundles: list[Any] = list(attached.values()) if isinstance(attached, dict) else []
     for output in outputs if isinstance(outputs, list) else []:
-        data = output.get("data") if isinstance(output, dict) else None
-        image = data.get("image/png") if isinstance(data, dict) else None
-        if isinstance(image, list):
-            image = "".join(part for part in image if isinstance(part, str))
-        if isinstance(image, str):
-            yield image
+        bundles.append(output.get("data") if isinstance(output, dict) else None)
+    for bundle in bundles:
+        for kind in ("image/png", "image/jpeg"):
+            image = bundle.get(kind) if isinstance(bundle, dict) else None
+            if isinstance(image, list):
+                image = "".join(part for part in image if isinstance(part, str))
+            if isinstance(image, str):
+                yield image
 
 
 def _mentions_questions(path: Path) -> bool:

@@ -91,7 +91,7 @@ def test_generate_assignment_agrees(instructor: Any, student: Any, tmp_path: Pat
     (tmp_path / config.name).write_bytes(config.read_bytes())
     command = [sys.executable, "-m", "nbgrader", "generate_assignment", "explore_Adam"]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # nbgrader calls alembic
-    environment = os.environ | {"PATH": path}
+    environment = os.environ | {"PATH": path, "PYTHONPATH": str(build.HERE.parent)}
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     made = nbformat.read(tmp_path / "release" / "explore_Adam" / "explore_Adam.ipynb", as_version=4)

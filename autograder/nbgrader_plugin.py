@@ -1,0 +1,115 @@
+"""Puts our grading where nbgrader looks for it; ``nbgrader_config.py`` says where.
+
+``nbgrader autograde`` first reads a submission through ``Rebuild``, which grades it in the sandbox
+and puts the answers into the released notebook, and then hands that to ``SaveGrades``, which writes
+scores and sentences to the gradebook.  No code of a student runs in nbgrader's own processes.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from nbconvert.exporters import NotebookExporter
+from nbgrader.preprocessors import SaveAutoGrades
+
+from adamw_pset.table import write_whole
+from autograder import grading
+from autograder.grading import GRADED, Finding
+from autograder.questions import QUESTIONS
+from autograder.rebuild import rebuilt
+from autograder.sandbox import Sandbox, SandboxError, missing
+from autograder.submission import NAME
+
+SEEN = "answers_seen.json"  # beside the gradebook: a hash of each answer as it was graded last
+
+
+class Rebuild(NotebookExporter):  # type: ignore[misc]
+    """Reads a submission whatever state it is in, grades it, and gives back the rebuilt notebook."""
+
+    def from_filename(self, filename: str, resources: Any = None, **kw: Any) -> Any:
+        path = Path(filename)
+        if "submitted" not in path.parts[-4:]:  # the second pass reads what the first has written
+            return super().from_filename(filename, resources=resources, **kw)
+        student = resources["nbgrader"]["student"]
+        findings, _, submission = grading.grade_folder(
+            path.parent, student, grading.secret_seed(), sandbox(), {}
+        )
+        return self.from_notebook_node(rebuilt(submission, findings), resources=resources, **kw)
+
+
+class SaveGrades(SaveAutoGrades):  # type: ignore[misc]
+    """Writes the findings to the gradebook; manual scores stay, and are flagged if the answer changed."""
+
+    def preprocess(self, nb: Any, resources: Any) -> Any:
+        self.findings = {name: Finding(*parts) for name, parts in nb.metadata["findings"].items()}
+        file = Path(resources["nbgrader"]["db_url"].removeprefix("sqlite:///")).parent / SEEN
+        self.seen = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        nb, resources = super().preprocess(nb, resources)
+        write_whole(file, json.dumps(self.seen, indent=0, sort_keys=True))
+        return nb, resources
+
+    def _add_score(self, cell: Any, resources: Any) -> None:
+        question = cell.metadata["nbgrader"]["grade_id"].removeprefix("check_")
+        finding = self.findings[question]
+        grade = self.gradebook.find_grade(
+            cell.metadata["nbgrader"]["grade_id"], self.notebook_id, self.assignment_id, self.student_id
+        )
+        grade.auto_score = grading.score(QUESTIONS[question], finding)
+        changed = self._changed(cell, question)
+        if grade.manual_score is None:
+            grade.needs_manual_grade = grade.auto_score is None
+        else:
+            grade.needs_manual_grade = grade.needs_manual_grade or changed
+        self.gradebook.db.commit()
+
+    def _changed(self, cell: Any, question: str) -> bool:
+        """Whether the answer is another than the last time; remembers it."""
+        place = f"{self.student_id}/{self.assignment_id}/{question}"
+        answer = [cell.source, cell.get("attachments"), self.findings[question]]
+        digest = hashlib.sha256(json.dumps(answer).encode()).hexdigest()
+        before = self.seen.get(place)
+        self.seen[place] = digest
+        return before is not None and before != digest
+
+    def _add_comment(self, cell: Any, resources: Any) -> None:
+        """The sentence, beside the answer."""
+        question = cell.metadata["nbgrader"]["grade_id"]
+        comment = self.gradebook.find_comment(question, self.notebook_id, self.assignment_id, self.student_id)
+        finding = self.findings[question]
+        written = QUESTIONS[question].kind == "written"
+        said = finding.message if finding.status == GRADED or written else f"Not graded: {finding.message}"
+        comment.auto_comment = said or None
+        self.gradebook.db.commit()
+
+
+def prepare(assignment: str, student: str, notebooks: list[str]) -> None:
+    """Before nbgrader looks for it: a submission under another name is to be graded as well.
+
+    nbgrader gives 0 where there is no file of the expected name; an empty one is put there, and
+    ``Rebuild`` finds the other, or says why it cannot.
+    """
+    for name in list(notebooks):
+        expected = Path(name).parent / f"{NAME}.ipynb"
+        if not expected.exists() and not expected.is_symlink():
+            expected.touch()
+            notebooks.append(str(expected))
+
+
+def is_enabled() -> None:
+    """Raise ``SandboxError`` if submissions cannot be graded here."""
+    if reason := missing():
+        raise SandboxError(reason)
+
+
+@cache
+def sandbox() -> Sandbox:
+    """The sandbox of this process, started at the first submission."""
+    is_enabled()
+    box = Sandbox().__enter__()
+    atexit.register(box.__exit__, None, None, None)
+    return box
