@@ -166,20 +166,20 @@ def serve(line: socket.socket) -> None:
 def define(cells: list[tuple[int, str]], name: str, own: list[int]) -> dict[str, Any]:
     """``{"answer": ...}``, or why there is none: {"missing": ...} or {"ambiguous": ...}.
 
-    ``own`` are the cells that the question set aside: where a name is defined in several ways, the one
-    that stands there is the answer.
+    ``own`` are the cells that the question set aside: where several cells define the name in different
+    ways, the one that stands there is the answer.
     """
     sources = {int(number): source for number, source in cells}
     with observe.quiet():
         statements, broken = notebook.parse(sources.items())
-        definitions = [each for each in statements if name in each.binds]
-        ways = {ast.dump(each.node): each for each in definitions}
-        if len(ways) > 1 and all(isinstance(each.node, ast.FunctionDef) for each in definitions):
-            kept = {ast.dump(each.node) for each in definitions if each.cell in own}
-            if len(kept) != 1:
-                return {"ambiguous": sorted({each.cell for each in definitions})}
-            dropped = {each.place for each in definitions if ast.dump(each.node) not in kept}
-            statements = [each for each in statements if each.place not in dropped]
+        last = {each.cell: each for each in statements if name in each.binds}  # in each cell the last counts
+        candidates = [last[cell] for cell in own if cell in last] or list(last.values())
+        ways = {ast.dump(each.node) for each in candidates}
+        if len(ways) > 1 and all(isinstance(each.node, ast.FunctionDef) for each in candidates):
+            return {"ambiguous": sorted(each.cell for each in candidates)}
+        if ways and all(isinstance(each.node, ast.FunctionDef) for each in last.values()):
+            counts = candidates[0].place
+            statements = [each for each in statements if name not in each.binds or each.place == counts]
         space: dict[str, Any] = {"__name__": "__notebook__"}
         errors = list(notebook.execute(notebook.needed(statements, [name]), space))
         space |= notebook.unreadable(sources, broken)
