@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
 SOURCES := adamw_pset autograder tests
 
-.PHONY: heatmaps figures notebook lab test lint clean
+.PHONY: heatmaps figures notebook lab demo-course test lint clean
 .DELETE_ON_ERROR:
 
 heatmaps: .venv/core.done  ## train the default experiment: figures/heatmaps.png, .svg, .csv, tuning.csv
@@ -24,6 +24,9 @@ lab: .venv/notebook.done  ## the problem set, in JupyterLab
 notebook: .venv/autograder.done  ## rebuild every notebook and the numbers behind check from their source
 	$(BIN)/python -m autograder.worked_numbers
 	$(BIN)/python -m autograder.build
+
+demo-course: .venv/autograder.done  ## a class of submissions, graded and given back, in demo-course/
+	$(BIN)/python -m autograder demo demo-course
 
 test: .venv/test.done  ## the whole test suite, with linter and type checker
 	$(BIN)/ruff check $(SOURCES)

@@ -105,8 +105,11 @@ def unreadable(cells: Mapping[int, str], broken: Mapping[int, SyntaxError]) -> N
 
 
 def _raises(number: int, error: SyntaxError) -> Callable[..., Any]:
+    told = SyntaxError(f"{error.msg}, in line {error.lineno} of cell {number}")
+    told.where = ""  # type: ignore[attr-defined]  # the place is told already
+
     def function(*_: Any, **__: Any) -> Any:
-        raise SyntaxError(f"{error.msg}, in line {error.lineno} of cell {number}")
+        raise told
 
     return function
 

@@ -44,6 +44,11 @@ def parser() -> Parser:
     grade.add_argument(
         "--no-sandbox", action="store_true", help="without bubblewrap: submissions can do anything here"
     )
+    demo = commands.add_parser("demo", help="make, grade and give back a small course to look at")
+    demo.set_defaults(run=_demo)
+    demo.add_argument(
+        "folder", type=Path, metavar="DIR", help="where to make it; one of an earlier run is replaced"
+    )
     return top
 
 
@@ -51,6 +56,15 @@ def _jobs(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 64:
         raise argparse.ArgumentTypeError(f"{text!r} should be a whole number from 1 to 64")
     return int(text)
+
+
+def _demo(arguments: argparse.Namespace) -> None:
+    from autograder.demo import demo  # needs nbgrader
+
+    if reason := missing():
+        raise SandboxError(reason)
+    print(demo(arguments.folder))
+    print(f"\nFeedback: {arguments.folder}/feedback/<student>/explore_Adam/explore_Adam.html")
 
 
 def _grade(arguments: argparse.Namespace) -> None:

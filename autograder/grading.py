@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import secrets
 from collections.abc import Mapping
 from functools import cache
@@ -25,7 +26,7 @@ from autograder.submission import NotReadable, Submission, find, read
 from autograder.worked_numbers import fresh
 
 HERE = Path(__file__).resolve().parent
-SEED_FILE = HERE / "seed.txt"
+SEED_FILE = Path(os.environ.get("ADAMW_PSET_SEED_FILE", HERE / "seed.txt"))
 GRADED, BY_HAND, NOT_GRADED = "graded", "needs manual grading", "not graded"
 BANNER = "GRADED WITHOUT A SANDBOX. "
 

@@ -19,7 +19,7 @@ NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET = (
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REC, MS_PRIVATE = 1, 2, 4, 16384, 1 << 18
 PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, PR_CAPBSET_DROP = 1, 38, 22, 24
 MEGABYTE = 1 << 20
-CPU_SECONDS, MEMORY, FILE_SIZE, TMP_SIZE = 20, 1024 * MEGABYTE, 8 * MEGABYTE, "16m"
+CPU_SECONDS, MEMORY, FILE_SIZE, TMP_SIZE = 10, 1024 * MEGABYTE, 8 * MEGABYTE, "16m"
 
 # Refused system calls, by architecture: audit number, then those that start programs or processes,
 # open sockets, look into other processes, change mounts and namespaces, or reach into the kernel.

@@ -8,13 +8,17 @@ scores and sentences to the gradebook.  No code of a student runs in nbgrader's 
 from __future__ import annotations
 
 import atexit
+import csv
 import hashlib
+import io
 import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from nbconvert.exporters import NotebookExporter
+from nbgrader.plugins import ExportPlugin
 from nbgrader.preprocessors import SaveAutoGrades
 
 from adamw_pset.table import write_whole
@@ -26,6 +30,11 @@ from autograder.sandbox import Sandbox, SandboxError, missing
 from autograder.submission import NAME
 
 SEEN = "answers_seen.json"  # beside the gradebook: a hash of each answer as it was graded last
+
+COLUMNS = (
+    "assignment", "duedate", "timestamp", "student_id", "last_name", "first_name", "email", "raw_score",
+    "late_submission_penalty", "score", "max_score", "ungraded",
+)  # fmt: skip
 
 
 class Rebuild(NotebookExporter):  # type: ignore[misc]
@@ -87,6 +96,40 @@ class SaveGrades(SaveAutoGrades):  # type: ignore[misc]
         self.gradebook.db.commit()
 
 
+class ExportGrades(ExportPlugin):  # type: ignore[misc]
+    """``nbgrader export``: nbgrader's own columns, and how many questions have no score yet.
+
+    Where there are any, ``score`` is empty: what is not graded is not a zero.
+    """
+
+    def export(self, gradebook: Any) -> None:
+        rows = []
+        for assignment in gradebook.assignments:
+            for submission in (
+                assignment.submissions if self._wanted(self.assignment, assignment.name) else ()
+            ):
+                student = submission.student
+                if not self._wanted(self.student, student.id):
+                    continue
+                grades = [grade for notebook in submission.notebooks for grade in notebook.grades]
+                ungraded = sum(grade.manual_score is None and grade.auto_score is None for grade in grades)
+                penalty = submission.late_submission_penalty or 0.0
+                rows.append((
+                    assignment.name, assignment.duedate or "", submission.timestamp or "", student.id,
+                    student.last_name or "", student.first_name or "", student.email or "", submission.score,
+                    penalty, "" if ungraded else max(0.0, submission.score - penalty), assignment.max_score,
+                    ungraded,
+                ))  # fmt: skip
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(
+            [COLUMNS, *sorted(rows, key=lambda row: (row[0], row[3]))]
+        )
+        write_whole(Path(self.to or "grades.csv"), text.getvalue())
+
+    def _wanted(self, chosen: Sequence[object], name: str) -> bool:
+        return not chosen or name in map(str, chosen)
+
+
 def prepare(assignment: str, student: str, notebooks: list[str]) -> None:
     """Before nbgrader looks for it: a submission under another name is to be graded as well.
 
@@ -100,16 +143,11 @@ def prepare(assignment: str, student: str, notebooks: list[str]) -> None:
             notebooks.append(str(expected))
 
 
-def is_enabled() -> None:
-    """Raise ``SandboxError`` if submissions cannot be graded here."""
-    if reason := missing():
-        raise SandboxError(reason)
-
-
 @cache
 def sandbox() -> Sandbox:
-    """The sandbox of this process, started at the first submission."""
-    is_enabled()
+    """The sandbox of this process, started at the first submission; ``SandboxError`` if it cannot be."""
+    if reason := missing():
+        raise SandboxError(reason)
     box = Sandbox().__enter__()
     atexit.register(box.__exit__, None, None, None)
     return box
