@@ -43,6 +43,9 @@ COMMON = {  # mistake: the question in which it is made
     "factor_missing": "preconditioner", "one_k_fits": "counterexample",
     "factor_two": "scaled_penalty_gradient", "diverged_ignored": "good_fraction",
 }  # fmt: skip
+CONFIG = f"""# Our settings, for nbgrader commands and the formgrader in this folder.
+load_subconfig("nbgrader_config.py", path={str(HERE)!r})
+"""
 NEVER = "def adamw(theta, grad, state, *, lr, weight_decay, beta1=0.9, beta2=0.999, eps=1e-8):\n    "
 HOSTILE = {
     "equals everything": NEVER + "return type('E', (float,), {'__eq__': lambda *a: True})(), state\n",
@@ -60,6 +63,7 @@ HOSTILE = {
 def build(folder: Path) -> dict[str, str]:
     """Write the course into ``folder``; student by student, what they handed in."""
     write_whole(folder / "source" / NAME / f"{NAME}.ipynb", INSTRUCTOR.read_text(encoding="utf-8"))
+    write_whole(folder / "nbgrader_config.py", CONFIG)
     kinds = {}
     for number, (kind, content) in enumerate(submissions(), start=1):
         student = f"student{number:02}"
@@ -107,8 +111,8 @@ def nbgrader(course: Path, *arguments: str) -> None:
     """Run an nbgrader command with our settings on ``course``; raises ``ValueError`` with its last words."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"  # nbgrader calls alembic
     done = subprocess.run(
-        [sys.executable, "-m", "nbgrader", *arguments, f"--CourseDirectory.root={course.resolve()}"],
-        cwd=HERE, env=os.environ | {"PATH": path}, capture_output=True, text=True,
+        [sys.executable, "-m", "nbgrader", *arguments],
+        cwd=course, env=os.environ | {"PATH": path}, capture_output=True, text=True,
     )  # fmt: skip
     if done.returncode:
         raise ValueError(f"nbgrader {arguments[0]} failed: {done.stderr[-1500:]}")

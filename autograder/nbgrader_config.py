@@ -27,7 +27,7 @@ from nbgrader.preprocessors import (
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from adamw_pset.notebook import PLACEHOLDER
-from autograder.nbgrader_plugin import ExportGrades, Rebuild, SaveGrades, prepare
+from autograder.nbgrader_plugin import DropRubrics, ExportGrades, Rebuild, SaveGrades, prepare
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
 
@@ -62,5 +62,5 @@ c.Autograde.exporter_class = Rebuild
 c.Autograde.pre_convert_hook = prepare
 c.Autograde.sanitize_preprocessors = []
 c.Autograde.autograde_preprocessors = [SaveGrades, AssignLatePenalties, CheckCellMetadata]
-c.GenerateFeedback.preprocessors = [TagRemovePreprocessor, GetGrades, CSSHTMLHeaderPreprocessor]
+c.GenerateFeedback.preprocessors = [DropRubrics, GetGrades, CSSHTMLHeaderPreprocessor]
 c.ExportApp.plugin_class = ExportGrades

@@ -19,13 +19,13 @@ from typing import Any
 
 from nbconvert.exporters import NotebookExporter
 from nbgrader.plugins import ExportPlugin
-from nbgrader.preprocessors import SaveAutoGrades
+from nbgrader.preprocessors import NbGraderPreprocessor, SaveAutoGrades
 
 from adamw_pset.table import write_whole
 from autograder import grading
 from autograder.grading import GRADED, Finding
 from autograder.questions import QUESTIONS
-from autograder.rebuild import rebuilt
+from autograder.rebuild import RUBRIC, rebuilt
 from autograder.sandbox import Sandbox, SandboxError, missing
 from autograder.submission import NAME
 
@@ -94,6 +94,14 @@ class SaveGrades(SaveAutoGrades):  # type: ignore[misc]
         said = finding.message if finding.status == GRADED or written else f"Not graded: {finding.message}"
         comment.auto_comment = said or None
         self.gradebook.db.commit()
+
+
+class DropRubrics(NbGraderPreprocessor):  # type: ignore[misc]
+    """Leaves rubrics and model answers out of the feedback."""
+
+    def preprocess(self, nb: Any, resources: Any) -> Any:
+        nb.cells = [cell for cell in nb.cells if RUBRIC not in cell.metadata.get("tags", [])]
+        return nb, resources
 
 
 class ExportGrades(ExportPlugin):  # type: ignore[misc]

@@ -25,6 +25,7 @@ PIXELS, PICTURES, LENGTH = 12_000_000, 60, 200_000  # of a picture, of a submiss
 REST = """# As handed in
 
 Cells and pictures of the submission that no question asks for. Nothing of it was run or checked."""
+RUBRIC = "rubric"  # the tag of cells for the grader alone
 FORBIDDEN = r"\\(?=(?:href|url|require|class|cssId|style|data|html\w*|unicode|includegraphics)\b)"
 
 
@@ -117,10 +118,10 @@ def _outputs(finding: Finding, question: str) -> list[Any]:
 
 
 def _rubric(question: str) -> Any:
-    """Model answer and rubric, for the grader; feedback leaves the cell out by its tag."""
+    """Model answer and rubric, for the grader; feedback leaves the cell out."""
     cell = nbformat.v4.new_markdown_cell(f"**For the grader.** {_model_answers()[question]}")
     cell.id = f"rubric_{question}"
-    cell.metadata["tags"] = ["instructor"]
+    cell.metadata["tags"] = [RUBRIC]
     return cell
 
 

@@ -232,3 +232,26 @@ def test_manual_scores_survive_and_are_flagged_if_the_answer_changed(course: Pat
     assert grades() == {"written_1a_i": (3.0, False), "written_1a_ii": (3.0, True)}
     command(course, "autograde", NAME, "--student=ada", "--force")
     assert grades()["written_1a_ii"] == (3.0, True)  # until a person has looked
+
+
+def test_the_formgrader_shows_the_rubric_and_nothing_live(course: Path) -> None:
+    """Its page, as its server makes it: nbconvert with our settings and its template."""
+    program = (
+        "import sys; from nbgrader.server_extensions.formgrader.formgrader import FormgradeExtension\n"
+        "from nbconvert.exporters import HTMLExporter\n"
+        "app = FormgradeExtension(); app.root_dir = sys.argv[1]; app.initialize([])\n"
+        "page, _ = HTMLExporter(config=app.config).from_filename(sys.argv[2], resources={'base_url': '', 'submission_id': 'x',\n"
+        "    'assignment_id': 'a', 'notebook_id': 'n', 'index': 0, 'total': 1, 'student': 's', 'first_name': '', 'last_name': '',\n"
+        "    'notebook_path': ''})\n"
+        "sys.stdout.write(page)"
+    )
+    pages = {}
+    for student in ("ada", "dora"):
+        notebook_file = course / "autograded" / student / NAME / f"{NAME}.ipynb"
+        done = subprocess.run([sys.executable, "-c", program, str(build.HERE), str(notebook_file)],
+                              cwd=build.HERE, capture_output=True, text=True)  # fmt: skip
+        assert done.returncode == 0, done.stderr[-2000:]
+        pages[student] = done.stdout
+    assert "For the grader." in pages["ada"]
+    known = live(pages["dora"])
+    assert [part for part in live(pages["ada"]) if part not in known] == []
