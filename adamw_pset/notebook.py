@@ -33,8 +33,11 @@ def load_notebook(path: str | Path, names: Collection[str] = ()) -> Namespace:
     wanted = set(needed(statements, names))
     chosen = [each for each in statements if each in wanted or _defines(each.node)]
     namespace: Namespace = {"__name__": "__notebook__"}
-    failed = dict(execute(chosen, namespace))
-    for cell, error in sorted([*failed.items(), *broken.items()], key=lambda item: item[0]):
+    failed: dict[int, BaseException] = dict(broken)
+    for statement, error in execute(chosen, namespace):
+        if statement in wanted or not isinstance(error, NameError):  # a constant may be made of work not done
+            failed[statement.cell] = error
+    for cell, error in sorted(failed.items(), key=lambda item: item[0]):
         warnings.warn(f"cell {cell}: {type(error).__name__}: {error}", stacklevel=2)
     namespace |= unreadable(dict(code_cells(path)), broken)
     return namespace
@@ -86,13 +89,15 @@ def needed(statements: Sequence[Statement], names: Collection[str]) -> list[Stat
             wanted |= each.uses
 
 
-def execute(statements: Iterable[Statement], namespace: Namespace) -> Iterator[tuple[int, BaseException]]:
-    """Run ``statements``; yields cell and error of those that fail, and goes on with the next."""
+def execute(
+    statements: Iterable[Statement], namespace: Namespace
+) -> Iterator[tuple[Statement, BaseException]]:
+    """Run ``statements``; yields those that fail, with the error, and goes on with the next."""
     for each in statements:
         try:
             exec(each.code, namespace)
         except (Exception, SystemExit) as error:  # whatever a student's code raises
-            yield each.cell, error
+            yield each, error
 
 
 def unreadable(cells: Mapping[int, str], broken: Mapping[int, SyntaxError]) -> Namespace:

@@ -42,12 +42,12 @@ def accuracy_maps(table: pd.DataFrame) -> tuple[Map, Map, Map]:
 
 def best_accuracy(accuracy: Map) -> float:
     """The accuracy at the best setting of the map."""
-    return float(accuracy.max())
+    return float(np.max(accuracy))
 
 
 def good_fraction(accuracy: Map, threshold: float) -> float:
     """The share of the grid's settings with accuracy at least ``threshold``."""
-    return float((accuracy >= threshold).mean())
+    return float(np.mean(accuracy >= threshold))
 
 
 def ridge(accuracy: Map, decays: Map) -> Map:

@@ -10,6 +10,7 @@ from pathlib import Path
 from adamw_pset.cli import Parser
 from autograder import batch
 from autograder.grading import BANNER, NOT_GRADED, secret_seed
+from autograder.leaks import Leak
 from autograder.sandbox import SandboxError, missing
 
 
@@ -18,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         return int(arguments.run(arguments) or 0)
-    except (ValueError, OSError, SandboxError) as error:
+    except (ValueError, OSError, SandboxError, Leak) as error:
         print(f"autograder {arguments.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -44,6 +45,16 @@ def parser() -> Parser:
     grade.add_argument(
         "--no-sandbox", action="store_true", help="without bubblewrap: submissions can do anything here"
     )
+    bundle = commands.add_parser(
+        "release",
+        help="make the student's bundle",
+        description="Writes the notebook, adamw_pset without the answers, pinned requirements and a README "
+        "to DIR, and the same as DIR.zip. A bundle that holds an answer is not made.",
+    )
+    bundle.set_defaults(run=_release)
+    bundle.add_argument(
+        "folder", type=Path, metavar="DIR", help="where to make it; an earlier one is replaced"
+    )
     demo = commands.add_parser("demo", help="make, grade and give back a small course to look at")
     demo.set_defaults(run=_demo)
     demo.add_argument(
@@ -56,6 +67,13 @@ def _jobs(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 64:
         raise argparse.ArgumentTypeError(f"{text!r} should be a whole number from 1 to 64")
     return int(text)
+
+
+def _release(arguments: argparse.Namespace) -> None:
+    from autograder.release import release  # needs nbgrader
+
+    names = release(arguments.folder)
+    print(f"Wrote {len(names)} files to {arguments.folder}, and {arguments.folder}.zip")
 
 
 def _demo(arguments: argparse.Namespace) -> None:

@@ -19,7 +19,9 @@ NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET = (
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REC, MS_PRIVATE = 1, 2, 4, 16384, 1 << 18
 PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, PR_CAPBSET_DROP = 1, 38, 22, 24
 MEGABYTE = 1 << 20
-CPU_SECONDS, MEMORY, FILE_SIZE, TMP_SIZE = 10, 1024 * MEGABYTE, 8 * MEGABYTE, "16m"
+CPU_SECONDS, MEMORY, FILE_SIZE, CELL_SIZE = 10, 1024 * MEGABYTE, 8 * MEGABYTE, "16m"
+
+CELL = "/cell"  # the one folder that can be written to
 
 # Refused system calls, by architecture: audit number, then those that start programs or processes,
 # open sockets, look into other processes, change mounts and namespaces, or reach into the kernel.
@@ -58,9 +60,9 @@ def separate() -> None:
 
 
 def hide() -> None:
-    """Cover /tmp with an empty folder of the process's own, /proc and /dev/shm with nothing."""
+    """Cover ``CELL`` with an empty folder of the process's own, /proc and /dev/shm with nothing."""
     _mount(None, "/", None, MS_REC | MS_PRIVATE, None)
-    _mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, f"size={TMP_SIZE},nr_inodes=1k")
+    _mount("tmpfs", CELL, "tmpfs", MS_NOSUID | MS_NODEV, f"size={CELL_SIZE},nr_inodes=1k")
     for folder in ("/dev/shm", "/proc"):
         if os.path.isdir(folder):
             _mount("tmpfs", folder, "tmpfs", MS_NOSUID | MS_NODEV | MS_RDONLY, "size=4k")

@@ -32,7 +32,7 @@ from autograder.nbgrader_plugin import DropRubrics, ExportGrades, Rebuild, SaveG
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
 
 c.CourseDirectory.course_id = "adamw"
-c.CourseDirectory.ignore = ["*"]  # of what is handed in, the notebook alone is looked at
+c.CourseDirectory.ignore = [".ipynb_checkpoints", "runs", "__pycache__"]
 
 STUB = "# Your code here, in the place of the next line.\nraise NotImplementedError"
 c.ClearSolutions.code_stub = {"python": STUB}

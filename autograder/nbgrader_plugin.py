@@ -40,6 +40,10 @@ COLUMNS = (
 class Rebuild(NotebookExporter):  # type: ignore[misc]
     """Reads a submission whatever state it is in, grades it, and gives back the rebuilt notebook."""
 
+    def __init__(self, **kw: Any) -> None:
+        super().__init__(**kw)
+        self.parent.coursedir.ignore = ["*"]  # of what else was handed in, nbgrader copies nothing
+
     def from_filename(self, filename: str, resources: Any = None, **kw: Any) -> Any:
         path = Path(filename)
         if "submitted" not in path.parts[-4:]:  # the second pass reads what the first has written

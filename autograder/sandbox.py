@@ -1,6 +1,6 @@
 """The grader's side of the wall: starts the worker in bubblewrap and calls a student's function in it.
 
-What the worker sees: a read-only system and Python, an empty /tmp, this package's ``worker``, ``jail``
+What the worker sees: a read-only system and Python, an empty folder, this package's ``worker``, ``jail``
 and ``wire``, and ``adamw_pset`` without its answers.  No network, no other process, no home, no course.
 """
 
@@ -28,6 +28,7 @@ from torch import Tensor
 
 from adamw_pset.observe import Stopped
 from autograder import wire
+from autograder.jail import CELL
 
 HERE = Path(__file__).resolve().parent
 PACKAGE = HERE.parent / "adamw_pset"
@@ -357,17 +358,22 @@ def bubblewrap(folder: Path) -> list[str]:
     """The command that builds the worker's room around what follows it."""
     command = [
         "bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--clearenv",
-        "--setenv", "LANG", "C.UTF-8", "--setenv", "HOME", "/tmp", "--setenv", "OMP_NUM_THREADS", "1",
-        "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--dir", "/room",
+        "--setenv", "LANG", "C.UTF-8", "--setenv", "HOME", CELL, "--setenv", "TMPDIR", CELL,
+        "--setenv", "OMP_NUM_THREADS", "1",
+        "--proc", "/proc", "--dev", "/dev", "--tmpfs", CELL, "--dir", "/room",
     ]  # fmt: skip
     for place in ("/usr", "/bin", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime"):
         if os.path.islink(place):
             command += ["--symlink", os.readlink(place), place]
         elif os.path.exists(place):
             command += ["--ro-bind", place, place]
-    for place in sorted({sys.prefix, sys.base_prefix}):
-        if not Path(place).is_relative_to("/usr"):
-            command += ["--ro-bind", place, place]
+    homes = [
+        place for place in sorted({sys.prefix, sys.base_prefix}) if not Path(place).is_relative_to("/usr")
+    ]
+    for place in homes:
+        command += ["--ro-bind", place, place]
+    if not any(Path(place).is_relative_to("/tmp") for place in homes):
+        command += ["--symlink", CELL, "/tmp"]
     site = _site_packages()
     for library in OPTIMIZERS:
         if (folder / "stubs" / library).exists():
@@ -376,7 +382,7 @@ def bubblewrap(folder: Path) -> list[str]:
         if (site / library).is_dir():
             command += ["--ro-bind", str(folder / "empty"), str(site / library)]
     command += ["--ro-bind", str(folder / "code"), "/room"]
-    return [*command, "--chdir", "/tmp", "--remount-ro", "/", "--remount-ro", "/dev", "--"]
+    return [*command, "--chdir", CELL, "--remount-ro", "/", "--remount-ro", "/dev", "--"]
 
 
 def _boot(folder: Path, confined: bool) -> str:

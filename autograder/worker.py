@@ -139,7 +139,7 @@ def lock_and_serve(connection: socket.socket, confined: bool, nested: bool) -> N
         jail.die_with_parent()
         if nested:
             jail.hide()
-        os.chdir("/tmp")
+        os.chdir(jail.CELL if confined else "/tmp")
         jail.limit(already)
         if confined:
             jail.renounce()
@@ -187,7 +187,9 @@ def define(cells: list[tuple[int, str]], name: str, own: list[int]) -> dict[str,
     if name in space:
         return {"answer": space[name]}
     return {
-        "missing": "; ".join(f"cell {cell} stopped with {type(e).__name__}: {e}"[:300] for cell, e in errors)
+        "missing": "; ".join(
+            f"cell {each.cell} stopped with {type(e).__name__}: {e}"[:300] for each, e in errors
+        )
     }
 
 

@@ -126,7 +126,7 @@ ATTACKS = {
     "writing where it should not": ("", rule("""
         import os
         done = []
-        for path in ("/room/autograder/worker.py", "/room/x", "/usr/x", "/etc/x", "/x", "/dev/x", "/dev/shm/x",
+        for path in ("/room/autograder/worker.py", "/room/x", "/usr/x", "/tmp/../x", "/etc/x", "/x", "/dev/x", "/dev/shm/x",
                      os.__file__, torch.__file__, "/proc/self/mem"):
             try:
                 open(path, "ab").write(b"x")
@@ -135,8 +135,8 @@ ATTACKS = {
                 pass
         if done: raise AssertionError('REACHED', "could write " + str(done))
         """)),
-    "leaving things in /tmp": ("open('/tmp/left', 'w').write('for a friend')", WRONG),
-    "finding what others left": ("", rule("import os\nif os.listdir('/tmp'): raise AssertionError('REACHED', str(os.listdir('/tmp')))")),
+    "leaving things behind": ("open('left', 'w').write('for a friend')\nopen('/dev/shm/left', 'w').write('x')", WRONG),
+    "finding what others left": ("", rule("import os\nif os.listdir() or os.listdir('/dev/shm'): raise AssertionError('REACHED', str(os.listdir()))")),
     "other processes": ("", rule("""
         import os
         seen = [name for name in os.listdir("/proc") if name.isdigit()] if os.path.isdir("/proc") else []
@@ -146,8 +146,8 @@ ATTACKS = {
             except ProcessLookupError: continue
             raise AssertionError('REACHED', "process " + str(pid))
         """)),
-    "the environment": ("", rule("import os\nif set(os.environ) - {'LANG', 'HOME', 'OMP_NUM_THREADS', 'PWD', 'LC_CTYPE'}: raise AssertionError('REACHED', str(dict(os.environ)))")),
-    "a numpy.py beside the notebook": ("import sys\nsys.path.insert(0, '/tmp')\nopen('/tmp/numpy.py', 'w').write('boom')", WRONG),
+    "the environment": ("", rule("import os\nif set(os.environ) - {'LANG', 'HOME', 'TMPDIR', 'OMP_NUM_THREADS', 'PWD', 'LC_CTYPE'}: raise AssertionError('REACHED', str(dict(os.environ)))")),
+    "a numpy.py beside the notebook": ("import sys\nsys.path.insert(0, '.')\nopen('numpy.py', 'w').write('boom')", WRONG),
     "a forged reply": ("""
         import os, socket, struct, json
         line = socket.socket(fileno=os.dup(3))
@@ -206,6 +206,12 @@ def test_sleeping_is_no_way_out(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(sandbox, "PATIENCE", 5.0)
     finding = grade_one(box, "adamw", rule("import time\ntime.sleep(99)"))
     assert finding.mistake == "timed_out"
+
+
+def test_a_file_can_be_written_and_read(box: Sandbox) -> None:
+    before = "import tempfile\nwith tempfile.NamedTemporaryFile('w+') as f: print(f.write('x'), f.read())\nfine = f.name\n"
+    head, body = RIGHT["adamw"].split("\n", 1)
+    assert grade_one(box, "adamw", f"{head}\n    fine.upper()\n{body}", before=before).message == "Right."
 
 
 def test_prints_and_warnings_cost_nothing(box: Sandbox) -> None:

@@ -42,15 +42,18 @@ except ModuleNotFoundError:
     import importlib
     import subprocess
     import sys
+    import zipfile
     from pathlib import Path
 
     folders = [Path.cwd(), *Path.cwd().parents]
     homes = [
-        folder for folder in folders if (folder / "adamw_pset" / "__init__.py").exists()
+        folder for folder in folders if (folder / "adamw_pset/__init__.py").exists()
     ]
-    homes = [
-        folder for folder in homes if (folder / "pyproject.toml").exists()
-    ] + sorted(Path.cwd().glob("*adamw*.zip"))
+    homes = [folder for folder in homes if (folder / "pyproject.toml").exists()]
+    for file in sorted(Path.cwd().glob("*.zip")):
+        names = zipfile.ZipFile(file).namelist()
+        if any(name.endswith("adamw_pset/__init__.py") for name in names):
+            homes.append(file)
     if not homes:
         raise RuntimeError(
             "The package adamw_pset is not installed, and it is not beside this notebook either. Keep the notebook in the "
