@@ -219,7 +219,7 @@ class Session:
             if "value" in found:
                 return Answer(found["value"])
             return Answer(Remote(self, found["parameters"], found["empty"] is True))
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError):
             return Answer(_stopping(Stopped("crashed", how="it sent something that is not an answer")))
 
 

@@ -78,6 +78,8 @@ def find(folder: Path) -> tuple[Path, tuple[str, ...]]:
 
     Raises ``NotReadable`` if there is none, or if it is not clear which one is meant.
     """
+    if folder.is_symlink() or folder.parent.is_symlink():
+        raise NotReadable(f"{folder.parent.name}/{folder.name} is a link to somewhere else")
     expected = folder / f"{NAME}.ipynb"
     others = sorted(path for path in folder.glob("*.ipynb") if path.is_file() and path != expected)
     if expected.is_symlink() or (expected.is_file() and (expected.stat().st_size or not others)):

@@ -155,6 +155,15 @@ ATTACKS = {
         message = struct.pack(">I", len(header)) + header.encode()
         line.sendall(struct.pack(">Q", len(message)) + message)
         """, WRONG),
+    "an odd introduction": ("""
+        import os, json, struct
+        spec = lambda value: {"kind": "plain", "value": value} if isinstance(value, int) else {"kind": "text", "value": value}
+        parameter = {"kind": "list", "items": [spec("theta"), spec(99), {"kind": "plain", "value": "none"}]}
+        items = {"parameters": {"kind": "list", "items": [parameter]}, "empty": spec(0)}
+        header = json.dumps({"value": {"kind": "dict", "items": items}, "sizes": []}).encode()
+        message = struct.pack(">I", len(header)) + header
+        os.write(3, struct.pack(">Q", len(message)) + message)
+        """, WRONG),
     "nonsense on the line": ("import os\nos.write(3, b'\\xff' * 100)", WRONG),
     "half a message on the line": ("import os\nos.write(3, b'\\0' * 7 + b'\\x09abc')\nos.close(3)\nimport time\ntime.sleep(99)", WRONG),
     "patching the worker": ("""

@@ -185,6 +185,13 @@ def test_which_file_is_meant(tmp_path: Path) -> None:
 
 
 def test_links_pipes_and_folders_are_not_followed(tmp_path: Path) -> None:
+    hand_in(tmp_path, "ben", notebook(FULL))
+    (tmp_path / "cleo").mkdir()
+    (tmp_path / "cleo" / NAME).symlink_to(tmp_path / "ben" / NAME)
+    (tmp_path / "dan").symlink_to(tmp_path / "ben")
+    for student in ("cleo", "dan"):
+        with pytest.raises(NotReadable, match="is a link to somewhere else"):
+            find(tmp_path / student / NAME)
     folder = tmp_path / "ada" / NAME
     folder.mkdir(parents=True)
     secret = tmp_path / "secret.ipynb"
