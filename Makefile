@@ -2,9 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
-SOURCES := adamw_pset autograder tests
+SOURCES := adamw_pset autograder tests benchmarks
 
-.PHONY: heatmaps figures notebook lab demo-course test lint clean
+.PHONY: heatmaps figures notebook lab demo-course bench test lint clean
 .DELETE_ON_ERROR:
 
 heatmaps: .venv/core.done  ## train the default experiment: figures/heatmaps.png, .svg, .csv, tuning.csv
@@ -27,6 +27,12 @@ notebook: .venv/autograder.done  ## rebuild every notebook and the numbers behin
 
 demo-course: .venv/autograder.done  ## a class of submissions, graded and given back, in demo-course/
 	$(BIN)/python -m autograder demo demo-course
+
+bench: .venv/core.done  ## the sweep against torch.optim, torch.func, JAX and the limit
+	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check 'jax==0.10.2' || \
+		{ echo "JAX could not be installed: measured without it"; rm -rf .venv-bench; }
+	$(BIN)/python benchmarks/sweep.py $(if $(WRITE),--write)
 
 test: .venv/test.done  ## the whole test suite, with linter and type checker
 	$(BIN)/ruff check $(SOURCES)

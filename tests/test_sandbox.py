@@ -113,6 +113,17 @@ ATTACKS = {
         import threading, time
         while True: threading.Thread(target=time.sleep, args=(60,)).start()
         """)),
+    "system calls by their numbers": ("", rule("""
+        import ctypes, platform
+        call = ctypes.CDLL(None, use_errno=True).syscall
+        numbers = {"x86_64": [57, 58, 59, 41, 101, 165, 272, 308, 310, 319, 321, 0x40000039],
+                   "aarch64": [221, 198, 117, 40, 97, 268, 270, 279, 280]}[platform.machine()]
+        clone = {"x86_64": 56, "aarch64": 220}[platform.machine()]
+        for number, first in [*((n, 0) for n in numbers), (clone, 17), (clone, 0x10000011), (425, 8), (435, 0), (438, 0)]:
+            if call(number, first, 0, 0, 0, 0, 0) >= 0: raise AssertionError("REACHED", number)
+        """)),
+    "brackets without end": ("x = " + "(" * 50_000, WRONG),
+    "many files": ("", rule("for i in range(10**6): open(str(i), 'wb').write(bytes(1 << 20))")),
     "killing the parent": ("", rule("import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\nos.kill(-1, 9)")),
     "killing itself": ("", rule("import os\nos.kill(os.getpid(), 9)\nos._exit(0)")),
     "leaving in silence": ("import os\nos._exit(0)", WRONG),

@@ -1,0 +1,125 @@
+"""The sweep against other ways to do the same: ``make bench`` prints it, ``--write`` keeps it in docs/.
+
+Contestants take turns within each round, so that what else the machine does falls on all of them; the
+best round of each counts.  The unit is microseconds for one step of one run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import contestants
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from adamw_pset.table import write_whole
+
+RUNS, ROUNDS, JAX_STEPS = 144, 5, 128
+ROOT = Path(__file__).resolve().parents[1]
+JAX_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
+GROWTH = {
+    "runs": [{"runs": n} for n in (36, 72, 144, 288, 576)],
+    "width": [{"runs": 144, "width": w} for w in (32, 64, 128)],
+    "training points": [{"runs": 144, "n_train": n} for n in (1024, 2048, 4096)],
+    "seeds": [{"runs": 144, "seeds": n} for n in (1, 4, 9)],
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true", help="keep the result in docs/benchmarks.md")
+    parser.add_argument("--grow", help=argparse.SUPPRESS)  # one measurement, in a process of its own
+    arguments = parser.parse_args()
+    if arguments.grow:
+        micro = 1e6 * contestants.ours(**json.loads(arguments.grow))
+        print(json.dumps([micro, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
+        return
+    text = f"{machine()}\n\n{comparison()}\n\n{growth()}\n"
+    print(text)
+    if arguments.write:
+        keep(text)
+
+
+def comparison() -> str:
+    """The table of contestants."""
+    contests = {
+        "torch.optim loop, one run after the other": contestants.torch_loop,
+        "torch.func: vmap(grad), all runs stacked": lambda: contestants.vmap_grad(RUNS),
+        "our sweep, reference AdamW": lambda: contestants.ours(RUNS),
+        "our sweep, AdamW as in the notebook": lambda: contestants.ours(RUNS, student=True),
+        "the limit: matrix products and memory alone": lambda: contestants.limit(RUNS),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in contests}
+    compiling: list[float] = []
+    for _ in tqdm(range(ROUNDS), unit=" rounds"):
+        for name, contest in contests.items():
+            seconds[name].append(contest())
+        if JAX_PYTHON.exists():
+            found = jax()
+            seconds.setdefault("JAX: jit, vmap, scan (compiled already)", []).append(found["run"])
+            compiling.append(found["compile"])
+    best = {name: min(times) for name, times in seconds.items()}
+    ours = best["our sweep, reference AdamW"]
+    width = max(map(len, best)) + 2
+    lines = [f"{'':{width}}{'µs a run-step':>14}{'x our sweep':>13}{'rounds, µs':>20}"]
+    for name, value in sorted(best.items(), key=lambda item: -item[1]):
+        low, high = 1e6 * min(seconds[name]), 1e6 * max(seconds[name])
+        lines.append(f"{name:{width}}{1e6 * value:>14.1f}{value / ours:>13.2f}{low:>10.1f} –{high:>8.1f}")
+    lines.append("")
+    share = best["the limit: matrix products and memory alone"] / ours
+    lines.append(f"share of the limit that our sweep reaches: {share:.0%}")
+    if compiling:
+        lines.append(f"JAX compiles for {np.median(compiling):.2f} s before it starts; our sweep for none")
+    else:
+        lines.append("JAX is not installed: make bench installs it into .venv-bench where it can")
+    return "\n".join(lines)
+
+
+def jax() -> dict[str, float]:
+    """JAX's seconds for one step of one run, and for compiling."""
+    command = [str(JAX_PYTHON), str(ROOT / "benchmarks" / "jax_sweep.py"), str(RUNS), str(JAX_STEPS)]
+    found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return {"run": found["run"] / RUNS / JAX_STEPS, "compile": found["compile"]}
+
+
+def growth() -> str:
+    """How time and memory grow, each measured in a process of its own."""
+    lines = [f"{'our sweep':28}{'µs a run-step':>14}{'peak MB':>10}"]
+    for what, settings in GROWTH.items():
+        for setting in settings:
+            command = [sys.executable, str(Path(__file__)), "--grow", json.dumps(setting)]
+            micro, memory = json.loads(
+                subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            )
+            value = setting[{"training points": "n_train"}.get(what, what)]
+            lines.append(f"{what + ' = ' + str(value):28}{micro:>14.1f}{memory:>10.0f}")
+    return "\n".join(lines)
+
+
+def machine() -> str:
+    """The machine and the versions, in a line."""
+    cpu, info = platform.processor(), Path("/proc/cpuinfo")
+    for line in info.read_text().splitlines() if info.exists() else ():
+        if line.startswith("model name"):
+            cpu = line.split(":")[1].strip()
+    versions = f"Python {platform.python_version()}, torch {torch.__version__}"
+    return f"{torch.get_num_threads()} cores, {cpu}; {versions}; {RUNS} runs, best of {ROUNDS} rounds"
+
+
+def keep(text: str) -> None:
+    """Put the result between the marks of docs/benchmarks.md."""
+    path = ROOT / "docs" / "benchmarks.md"
+    before, _, rest = path.read_text(encoding="utf-8").partition("<!-- measured -->")
+    after = rest.partition("<!-- end -->")[2]
+    write_whole(path, f"{before}<!-- measured -->\n```\n{text.strip()}\n```\n<!-- end -->{after}")
+
+
+if __name__ == "__main__":
+    main()
