@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from nbconvert.exporters import NotebookExporter
+from nbgrader.converters.base import NbGraderException
 from nbgrader.plugins import ExportPlugin
 from nbgrader.preprocessors import NbGraderPreprocessor, SaveAutoGrades
 
@@ -26,7 +27,7 @@ from autograder import grading
 from autograder.grading import GRADED, Finding
 from autograder.questions import QUESTIONS
 from autograder.rebuild import RUBRIC, rebuilt
-from autograder.sandbox import Sandbox, SandboxError, missing
+from autograder.sandbox import Sandbox, missing
 from autograder.submission import NAME
 
 SEEN = "answers_seen.json"  # beside the gradebook: a hash of each answer as it was graded last
@@ -42,6 +43,9 @@ class Rebuild(NotebookExporter):  # type: ignore[misc]
 
     def __init__(self, **kw: Any) -> None:
         super().__init__(**kw)
+        if reason := missing():
+            self.log.error("Nothing was graded: %s", reason)
+            raise NbGraderException(reason)
         self.parent.coursedir.ignore = ["*"]  # of what else was handed in, nbgrader copies nothing
 
     def from_filename(self, filename: str, resources: Any = None, **kw: Any) -> Any:
@@ -157,9 +161,7 @@ def prepare(assignment: str, student: str, notebooks: list[str]) -> None:
 
 @cache
 def sandbox() -> Sandbox:
-    """The sandbox of this process, started at the first submission; ``SandboxError`` if it cannot be."""
-    if reason := missing():
-        raise SandboxError(reason)
+    """The sandbox of this process, started at the first submission."""
     box = Sandbox().__enter__()
     atexit.register(box.__exit__, None, None, None)
     return box

@@ -121,13 +121,13 @@ def test_pictures_are_drawn_anew(encoded: str, shown: bool) -> None:
 # --- a course ----------------------------------------------------------------------------------------
 
 
-def command(course: Path, *arguments: str) -> str:
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+def command(course: Path, *arguments: str, path: str = os.environ["PATH"], code: int = 0) -> str:
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{path}"}
     done = subprocess.run(
         [sys.executable, "-m", "nbgrader", *arguments, f"--CourseDirectory.root={course}"],
         cwd=build.HERE, capture_output=True, text=True, env=environment,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.returncode == code, done.stderr[-3000:]
     return done.stderr
 
 
@@ -255,3 +255,11 @@ def test_the_formgrader_shows_the_rubric_and_nothing_live(course: Path) -> None:
     assert "For the grader." in pages["ada"]
     known = live(pages["dora"])
     assert [part for part in live(pages["ada"]) if part not in known] == []
+
+
+def test_without_bubblewrap_nothing_is_graded(course: Path, tmp_path: Path) -> None:
+    before = scores(course)
+    said = command(course, "autograde", NAME, "--force", path=str(tmp_path), code=1)
+    assert "Nothing was graded: bubblewrap is missing" in said
+    assert "sudo apt-get install bubblewrap" in said
+    assert scores(course) == before
