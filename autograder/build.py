@@ -32,12 +32,14 @@ from nbgrader.preprocessors import SaveCells
 from traitlets.config.loader import Config, PyFileConfigLoader
 
 from adamw_pset.table import write_whole
+from autograder.commentary import commentary
 from autograder.questions import QUESTIONS
 
 HERE = Path(__file__).resolve().parent
 SOURCE = HERE / "source" / "explore_Adam.py"
 STUDENT = HERE.parent / "explore_Adam.ipynb"
 INSTRUCTOR = HERE / "source" / "explore_Adam" / "explore_Adam.ipynb"
+COMMENTARY = HERE.parent / "docs" / "commentary.md"
 
 KINDS = {
     "question": {"grade": False, "locked": False, "solution": True},
@@ -63,7 +65,7 @@ def built() -> dict[Path, str]:
     """Each built file and what it should hold."""
     instructor = instructor_notebook(SOURCE.read_text(encoding="utf-8"))
     return {STUDENT: nbformat.writes(student_notebook(instructor)) + "\n",
-            INSTRUCTOR: nbformat.writes(instructor) + "\n"}  # fmt: skip
+            INSTRUCTOR: nbformat.writes(instructor) + "\n", COMMENTARY: commentary(instructor)}  # fmt: skip
 
 
 def instructor_notebook(source: str) -> Any:

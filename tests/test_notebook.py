@@ -17,6 +17,7 @@ pytest.importorskip("nbgrader", reason="pip install -e .[autograder]")
 pytest.importorskip("jupytext", reason="pip install -e .[autograder]")
 
 from autograder import build  # noqa: E402
+from autograder.mistakes import SENTENCES  # noqa: E402
 from autograder.questions import QUESTIONS  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default")  # of Jupyter's own packages
@@ -60,6 +61,17 @@ def test_ids_are_unique_and_every_question_is_there(instructor: Any, student: An
         graded = [c.metadata.nbgrader.grade_id for c in notebook.cells if "nbgrader" in c.metadata]
         checks = [f"check_{name}" for name, q in QUESTIONS.items() if q.kind != "written"]
         assert sorted(graded) == sorted([*QUESTIONS, *checks])
+
+
+def test_the_commentary_has_every_question_and_mistake(instructor: Any) -> None:
+    text = build.commentary(instructor)
+    for question in QUESTIONS.values():
+        assert f"### `{question.name}`: {question.points} points" in text
+        for mistake, share in question.credit.items():
+            assert f"| {SENTENCES[mistake]} | {share:.0%} |" in text
+    assert "equilibrium" in text  # the law of slopes is derived
+    assert "BEGIN SOLUTION" not in text
+    assert "{{" not in text
 
 
 def test_points_add_up(instructor: Any) -> None:
