@@ -13,6 +13,7 @@ import hashlib
 import inspect
 import math
 import os
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -29,6 +30,7 @@ from tqdm.std import tqdm
 from adamw_pset import __version__
 from adamw_pset.data import Data
 from adamw_pset.model import StackedMLP
+from adamw_pset.pictures import in_notebook
 from adamw_pset.rule import Rule, rule_name
 from adamw_pset.table import (
     COLUMNS,
@@ -131,7 +133,8 @@ def sweep(
     tables = [kept]
     blocks = _blocks(missing, block or BLOCK[where.type], _threads(where))
     with tqdm(total=len(wanted) * epochs, initial=(len(wanted) - len(missing)) * epochs, desc=rule_name(rule),
-              unit_scale=1 / epochs, disable=not progress, bar_format=_BAR) as bar, contextlib.closing(
+              unit_scale=1 / epochs, disable=not progress, bar_format=_BAR,
+              file=sys.stdout if in_notebook() else sys.stderr) as bar, contextlib.closing(
               _train_all(task, blocks, bar)) as results:  # fmt: skip
         for rows in results:
             rows.insert(0, "optimizer", rule_name(rule))

@@ -120,6 +120,8 @@ def test_the_solved_notebook_runs_and_draws(instructor: Any, tmp_path: Path) -> 
     for name, question in QUESTIONS.items():
         if question.kind != "written":
             assert "right" in "".join(output.get("text", "") for output in outputs[f"check_{name}"])
+    red = [name for name, out in outputs.items() if any(output.get("name") == "stderr" for output in out)]
+    assert red == []  # progress bars are no errors: JupyterLab shows stderr on red
     drawn = {}
     for cell in instructor.cells:
         calls = re.findall(r"^ *(?:plt\.show\(\)|side_by_side\()", cell.source, re.MULTILINE)
