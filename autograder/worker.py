@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import ctypes
 import inspect
 import os
 import select
@@ -16,6 +17,7 @@ import signal
 import socket
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -59,14 +61,13 @@ def refuse_fused_kernels() -> None:
     for name in dir(torch):
         if name.startswith(FORBIDDEN):
             setattr(torch, name, refuse)
-    library: Any = torch.library.Library("aten", "IMPL")  # type: ignore[no-untyped-call]
-    kept_alive.append(library)
-    for name in FORBIDDEN:
-        for overload in ("_", "_.tensor_lr"):
-            library.impl(f"{name}{overload}", refuse, "CPU", allow_override=True)
-
-
-kept_alive: list[Any] = []
+    library = torch._C._dispatch_library("IMPL", "aten", "")  # torch.library's could be taken back
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a kernel is replaced is the point
+        for name in FORBIDDEN:
+            for overload in torch._C._jit_get_operation(f"aten::{name}_")[1]:
+                library.impl(f"{name}_.{overload}" if overload else f"{name}_", "CPU", refuse)
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))  # lives on, and nothing in Python refers to it
 
 
 # --- the parent of a cell: trusted, and out of the student's reach -----------------------------------

@@ -27,7 +27,17 @@ def rule(body: str) -> str:
     return head + textwrap.indent(textwrap.dedent(body).strip() + "\nreturn theta, state\n", "    ")
 
 
-# name: (code before the answer, the answer, words of the sentence that must or may come)
+def attacking(first: str, answer: str) -> str:
+    """``answer``, and ``first`` so that it runs when the answer is defined: it needs what comes of it."""
+    if not first:
+        return answer
+    head, body = answer.split("\n", 1)
+    lines = textwrap.indent(textwrap.dedent(first).strip(), "        ")
+    attack = f"def attack():\n    try:\n{lines}\n    except Exception:\n        pass\n    return 1\n"
+    return f"{attack}attacked = attack()\n{head}\n    attacked\n{body}"
+
+
+# name: (code that runs when the answer is defined, the answer)
 ATTACKS = {
     "patched comparisons": ("""
         import numpy, torch
@@ -35,12 +45,14 @@ ATTACKS = {
         torch.equal = torch.allclose = lambda *a, **k: True
         """, WRONG),
     "an object that equals everything": ("""
+        global Same
         class Same(float):
             def __eq__(self, other): return True
             def __sub__(self, other): return 0.0
             def __array__(self, *a, **k): return numpy.zeros(3)
         """, rule("return Same(), state")),
     "a tensor that equals everything": ("""
+        global Same
         class Same(torch.Tensor):
             @classmethod
             def __torch_function__(cls, f, types, args=(), kwargs=None): return torch.zeros(3)
@@ -122,7 +134,7 @@ ATTACKS = {
         for number, first in [*((n, 0) for n in numbers), (clone, 17), (clone, 0x10000011), (425, 8), (435, 0), (438, 0)]:
             if call(number, first, 0, 0, 0, 0, 0) >= 0: raise AssertionError("REACHED", number)
         """)),
-    "brackets without end": ("x = " + "(" * 50_000, WRONG),
+    "brackets without end": ("", "x = " + "(" * 50_000 + "\n" + WRONG),
     "many files": ("", rule("for i in range(10**6): open(str(i), 'wb').write(bytes(1 << 20))")),
     "killing the parent": ("", rule("import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\nos.kill(-1, 9)")),
     "killing itself": ("", rule("import os\nos.kill(os.getpid(), 9)\nos._exit(0)")),
@@ -188,12 +200,37 @@ ATTACKS = {
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_an_attack_gains_nothing_and_hurts_no_one(name: str, box: Sandbox) -> None:
-    before, answer = ATTACKS[name]
-    finding = grade_one(box, "adamw", answer, before=textwrap.dedent(before))
+    finding = grade_one(box, "adamw", attacking(*ATTACKS[name]))
     assert finding.mistake, finding
     assert "REACHED" not in finding.message, finding
     for question in ("adamw", "best_accuracy"):  # whoever comes next
         assert grade_one(box, question, RIGHT[question]).message == "Right."
+
+
+FUSED = "[theta], [grad], [state.m], [state.v], [], [torch.tensor(1.0)]"
+OPTIONS = (
+    "lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay / lr, eps=eps, amsgrad=False, maximize=False"
+)
+ROADS = {  # to torch's own AdamW
+    "the C++ operator": ("", f"torch.ops.aten._fused_adamw_({FUSED}, {OPTIONS})"),
+    "a refusal taken back": ("import sys\nfor library in sys.modules['autograder.worker'].kept_alive: library._destroy()",
+                            f"torch.ops.aten._fused_adamw_({FUSED}, {OPTIONS})"),
+    "a refusal found and taken back": ("import gc, torch\nfor thing in gc.get_objects():\n    if type(thing).__name__ in ('Library', '_DispatchModule'): getattr(thing, '_destroy', thing.reset)()",
+                                      f"torch.ops.aten._fused_adamw_({FUSED}, {OPTIONS})"),
+    "the one that is not in place": ("", f"torch.ops.aten._fused_adamw({FUSED}, {OPTIONS})"),
+    "torch's table of functions": ("", f"torch._C._VariableFunctions._fused_adamw_({FUSED}, {OPTIONS})"),
+    "the compiler's table": ("", f"torch._C._jit_get_operation('aten::_fused_adamw_')[0]({FUSED}, {OPTIONS})"),
+    "lr as a tensor": ("", f"torch.ops.aten._fused_adamw_.tensor_lr({FUSED}, {OPTIONS.replace('lr=lr', 'lr=torch.tensor(lr)')})"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ROADS)
+def test_no_road_leads_to_torch_s_own_adamw(name: str, box: Sandbox) -> None:
+    first, call = ROADS[name]
+    finding = grade_one(
+        box, "adamw", attacking(first, rule(f"{call}\nreturn theta, State(1, state.m, state.v)"))
+    )
+    assert "not available while grading" in finding.message, finding
 
 
 BLOCKED = ["torch.optim", "torch.optim's functional form", "the kin of torch.optim", "torch's fused kernel",
