@@ -194,6 +194,6 @@ def _judged_by(name: str) -> str:
     known = [(entry.id, entry.sentence, source) for entry, _, source in mistakes.known(name)]
     general = [entry.sentence for entry in mistakes.CATALOGUE if not entry.variants]
     files = [Path(str(module.__file__)) for module in (observe, checks, variants)]
-    files += [HERE / name for name in ("worker.py", "jail.py", "wire.py", "sandbox.py")]
+    files += [HERE / name for name in ("worker.py", "jail.py", "wire.py", "sandbox.py", "room.py")]
     code = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
     return json.dumps([inputs, repr(expected), known, general, code], default=str)
