@@ -13,7 +13,6 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 LOGIT_SCALE = 4.0  # how confident the last layer can be, since the length of its weights is fixed
 NORM_EPS = 1e-12  # so small that the length of the weights really does not matter
@@ -45,8 +44,8 @@ class StackedMLP:
         a = x
         for W in theta[:-1]:
             z = torch.bmm(a, W)
-            a = F.layer_norm(z, z.shape[-1:], eps=NORM_EPS).relu_() if self.scale_invariant else z.relu_()
-        return torch.bmm(a, self._last(theta[-1])[0])
+            a = (_normalised(z)[0] if self.scale_invariant else z).relu_()
+        return _logits(a, self._last(theta[-1])[0]).mT
 
     def gradient(self, theta: list[Tensor], x: Tensor, y: Tensor) -> list[Tensor]:
         """Gradient of each run's mean cross-entropy, in the shapes of ``theta``, by backpropagation.
@@ -58,26 +57,23 @@ class StackedMLP:
         for W in theta[:-1]:
             a = torch.bmm(a, W)
             if self.scale_invariant:
-                z = a
-                a, mean, rstd = torch.native_layer_norm(z, z.shape[-1:], None, None, NORM_EPS)
-                norms.append((z, mean, rstd))
+                a, *norm = _normalised(a)
+                norms.append(norm)
             a = a.relu_()
             inputs.append(a)
         W, factor = self._last(theta[-1])
 
-        delta = torch.softmax(torch.bmm(a, W), dim=-1)
-        labels = y.unsqueeze(-1)
-        delta.scatter_add_(-1, labels, delta.new_full((1, 1, 1), -1.0).expand_as(labels))
+        delta = torch.softmax(_logits(a, W), dim=1)  # (runs, classes, batch)
+        labels = y.unsqueeze(1)
+        delta.scatter_add_(1, labels, delta.new_full((1, 1, 1), -1.0).expand_as(labels))
         delta /= y.shape[-1]
 
-        gradient = [self._through_last(theta[-1], torch.bmm(a.mT, delta), factor)]
+        gradient = [self._through_last(theta[-1], torch.bmm(delta, a).mT.contiguous(), factor)]
+        delta = delta.mT
         for W_above, a, a_below in zip([*theta[1:-1], W][::-1], inputs[::-1], inputs[-2::-1], strict=False):
             delta = torch.ops.aten.threshold_backward(torch.bmm(delta, W_above.mT), a, 0)  # through ReLU
             if self.scale_invariant:
-                z, mean, rstd = norms.pop()
-                delta, _, _ = torch.ops.aten.native_layer_norm_backward(
-                    delta, z, z.shape[-1:], mean, rstd, None, None, [True, False, False]
-                )
+                delta = _through_norm(delta, *norms.pop())
             gradient.append(torch.bmm(a_below.mT, delta))
         return gradient[::-1]
 
@@ -94,6 +90,27 @@ class StackedMLP:
             return gradient
         along = (W * gradient).sum((1, 2), keepdim=True) / _length(W) ** 2
         return factor * (gradient - along * W)
+
+
+def _logits(a: Tensor, W: Tensor) -> Tensor:
+    """a·W as (runs, classes, batch): a product with few columns, and a softmax over few, are slow."""
+    return torch.bmm(W.mT, a.mT)
+
+
+def _normalised(z: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Layer norm without parameters of (runs, batch, units), and what its gradient needs."""
+    z = z.sub_(z.mean(-1, keepdim=True))
+    variance = torch.linalg.vector_norm(z, dim=-1, keepdim=True).square() / z.shape[-1]
+    rstd = (variance + NORM_EPS).rsqrt()
+    return z * rstd, z, torch.zeros_like(rstd), rstd
+
+
+def _through_norm(delta: Tensor, z: Tensor, mean: Tensor, rstd: Tensor) -> Tensor:
+    """From the gradient in a layer norm's output to the gradient in its input."""
+    delta, _, _ = torch.ops.aten.native_layer_norm_backward(
+        delta, z, z.shape[-1:], mean, rstd, None, None, [True, False, False]
+    )
+    return delta
 
 
 def _length(W: Tensor) -> Tensor:

@@ -99,8 +99,8 @@ def ours(
 def limit(runs: int, steps: int = 32) -> float:
     """What cannot be avoided: the matrix products of a step, and one read and write of θ, m, v and g.
 
-    Products are stacked as the sweep stacks them, a block of runs on each core; memory moves at the
-    rate at which this machine copies arrays larger than its caches.
+    Products are stacked and laid out as in the sweep (the few logits in rows), a block of runs on each
+    core; memory moves at the rate at which this machine copies arrays larger than its caches.
     """
     cores = torch.get_num_threads()
     block = runs // cores
@@ -111,8 +111,12 @@ def limit(runs: int, steps: int = 32) -> float:
         torch.set_num_threads(1)
         for _ in range(steps):
             for layer, (a, W, delta) in enumerate(shapes):
-                torch.bmm(a, W)
-                torch.bmm(a.mT, delta)
+                if layer == len(shapes) - 1:
+                    torch.bmm(W.mT, a.mT)
+                    torch.bmm(delta.mT, a)
+                else:
+                    torch.bmm(a, W)
+                    torch.bmm(a.mT, delta)
                 if layer:
                     torch.bmm(delta, W.mT)
 
