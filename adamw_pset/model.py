@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -43,7 +44,7 @@ class StackedMLP:
         """Logits (runs, batch, classes) for inputs ``x`` (runs, batch, inputs)."""
         a = x
         for W in theta[:-1]:
-            z = torch.bmm(a, W)
+            z = _product(a, W)
             a = (_normalised(z)[0] if self.scale_invariant else z).relu_()
         return _logits(a, self._last(theta[-1])[0]).mT
 
@@ -55,7 +56,7 @@ class StackedMLP:
         """
         inputs, norms, a = [x], [], x
         for W in theta[:-1]:
-            a = torch.bmm(a, W)
+            a = _product(a, W)
             if self.scale_invariant:
                 a, *norm = _normalised(a)
                 norms.append(norm)
@@ -68,13 +69,13 @@ class StackedMLP:
         delta.scatter_add_(1, labels, delta.new_full((1, 1, 1), -1.0).expand_as(labels))
         delta /= y.shape[-1]
 
-        gradient = [self._through_last(theta[-1], torch.bmm(delta, a).mT.contiguous(), factor)]
+        gradient = [self._through_last(theta[-1], _product(a.mT, delta.mT), factor)]
         delta = delta.mT
         for W_above, a, a_below in zip([*theta[1:-1], W][::-1], inputs[::-1], inputs[-2::-1], strict=False):
-            delta = torch.ops.aten.threshold_backward(torch.bmm(delta, W_above.mT), a, 0)  # through ReLU
+            delta = torch.ops.aten.threshold_backward(_product(delta, W_above.mT), a, 0)  # through ReLU
             if self.scale_invariant:
                 delta = _through_norm(delta, *norms.pop())
-            gradient.append(torch.bmm(a_below.mT, delta))
+            gradient.append(_product(a_below.mT, delta))
         return gradient[::-1]
 
     def _last(self, W: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -92,9 +93,17 @@ class StackedMLP:
         return factor * (gradient - along * W)
 
 
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    """The stacked matrix products a·b; on a CPU numpy's, since torch's MKL uses half of an AMD processor."""
+    if a.device.type == "cpu" and not torch.is_grad_enabled():
+        with np.errstate(all="ignore"):  # a run that diverges is marked at its end
+            return torch.from_numpy(np.matmul(a.numpy(), b.numpy()))
+    return torch.bmm(a, b)
+
+
 def _logits(a: Tensor, W: Tensor) -> Tensor:
     """a·W as (runs, classes, batch): a product with few columns, and a softmax over few, are slow."""
-    return torch.bmm(W.mT, a.mT)
+    return _product(W.mT, a.mT)
 
 
 def _normalised(z: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

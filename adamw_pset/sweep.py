@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 from tqdm.std import tqdm
 
@@ -168,6 +169,7 @@ def _train_all(task: Task, blocks: list[list[Run]], bar: tqdm[Any]) -> Generator
         return train(task, runs, tick)
 
     _keep_freed_memory()
+    blas = threadpool_limits(1, "blas")
     pool = ThreadPoolExecutor(_threads(task.device))
     try:
         pending: set[Future[pd.DataFrame]] = {pool.submit(work, runs) for runs in blocks}
@@ -179,6 +181,7 @@ def _train_all(task: Task, blocks: list[list[Run]], bar: tqdm[Any]) -> Generator
         stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
         torch.set_num_threads(threads_before)
+        blas.restore_original_limits()
 
 
 def _blocks(runs: list[Run], most: int, threads: int) -> list[list[Run]]:

@@ -14,7 +14,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -104,27 +106,29 @@ def limit(runs: int, steps: int = 32) -> float:
     """
     cores = torch.get_num_threads()
     block = runs // cores
-    shapes = [(torch.randn(block, BATCH, n), torch.randn(block, n, k), torch.randn(block, BATCH, k))
-              for n, k in pairwise(SIZES)]  # fmt: skip
+    normal = np.random.default_rng(0).standard_normal
+    shapes = [
+        (normal((block, BATCH, n), np.float32), normal((block, n, k), np.float32), normal(d, np.float32))
+        for n, k in pairwise(SIZES)
+        for d in [(block, k, BATCH) if k == CLASSES else (block, BATCH, k)]
+    ]
+
+    def T(a: Any) -> Any:
+        return a.swapaxes(1, 2)
 
     def products(_: int) -> None:
-        torch.set_num_threads(1)
         for _ in range(steps):
             for layer, (a, W, delta) in enumerate(shapes):
-                if layer == len(shapes) - 1:
-                    torch.bmm(W.mT, a.mT)
-                    torch.bmm(delta.mT, a)
-                else:
-                    torch.bmm(a, W)
-                    torch.bmm(a.mT, delta)
+                last = layer == len(shapes) - 1
+                np.matmul(T(W), T(a)) if last else np.matmul(a, W)
+                np.matmul(T(a), T(delta) if last else delta)
                 if layer:
-                    torch.bmm(delta, W.mT)
+                    np.matmul(T(delta) if last else delta, T(W))
 
-    with ThreadPoolExecutor(cores) as pool:
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(cores) as pool:
         start = time.perf_counter()
         list(pool.map(products, range(cores)))
         arithmetic = (time.perf_counter() - start) / steps / (block * cores)
-    torch.set_num_threads(cores)
     return arithmetic + 4 * 2 * 4 * PARAMETERS / _bytes_per_second()
 
 
