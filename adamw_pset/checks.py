@@ -10,21 +10,25 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+from textwrap import wrap
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from adamw_pset.notebook import this_notebook, written_answers
+from adamw_pset.notebook import failed_to_run, this_notebook, written_answers
 from adamw_pset.observe import Array, Event, Observation, Record, observe
 from adamw_pset.pictures import in_notebook, show
+
+WIDTH = 88  # of a message: JupyterLab breaks longer lines in the middle of words
 
 
 class CheckFailed(Exception):
     """An answer that is not right yet; its text is what the student reads."""
 
     def _render_traceback_(self) -> list[str]:
-        """What a notebook shows in the place of a traceback."""
-        return str(self).splitlines()
+        """What a notebook shows in the place of a traceback: lines that fit, a student's code as it is."""
+        lines = str(self).splitlines()
+        return [part for line in lines for part in ([line] if line.startswith(" ") else wrap(line, WIDTH))]
 
 
 class NotAnswered(CheckFailed):
@@ -45,16 +49,28 @@ def check(question: str, answer: Any) -> None:
     beside the right one.  Raises ``ValueError`` for a question that does not exist.
     """
     worked = _worked(question)
+    if error := failed_to_run(question):
+        raise CheckFailed(
+            f"✗ {question}: Python could not read its cell, and nothing in it was run: {error.msg}, in line "
+            f"{error.lineno}. Mend it and run it, then run this one again."
+        )
     observation = observe(worked["kind"], worked["inputs"], answer)
     verdict = judge(worked, observation)
     if not verdict.mistake:
         print(f"✓ {question}: right.")
         return
     if verdict.mistake == "open":
-        raise NotAnswered(f"○ {question}: {verdict.sentence} Fill in its cell, then run this one again.")
+        raise NotAnswered(
+            f"○ {question}: {verdict.sentence} Fill in its cell and run it, then run this one again."
+        )
     if worked["kind"] == "rule" and observation.records:
         _draw(question, observation.records[0], worked)
     raise CheckFailed(f"✗ {question}: {verdict.sentence}")
+
+
+def open_questions() -> dict[str, Any]:
+    """Each function that the problem set asks for, as it is before it is written."""
+    return dict.fromkeys(numbers()["questions"], ...)
 
 
 def verdicts(namespace: Mapping[str, Any]) -> dict[str, Verdict]:
@@ -172,6 +188,8 @@ def _where_to_look(
     """For a mistake that nobody has named yet: what is right, and where it first goes wrong."""
     if worked["kind"] != "rule":
         ours, theirs = records[trial]["value"], expected[trial]["value"]
+        if ours.shape != theirs.shape and not theirs.shape:
+            return f"One number is asked for, and this is an array of shape {ours.shape}."
         if ours.shape != theirs.shape:
             return f"The shape is {ours.shape}, and it should be {theirs.shape}."
         return "The numbers are not right, and not by any mistake that is known here. Try it on paper."
@@ -184,7 +202,8 @@ def _where_to_look(
     else:
         hints.append("It is wrong with a decay of 0 too, so look at the step before the decay.")
     if step > 0:
-        hints.append(f"The first {step} of the steps come out right: look at what is carried over.")
+        first = "first step comes" if step == 1 else f"first {step} steps come"
+        hints.append(f"The {first} out right: look at what is carried over to the next.")
     if "hidden" not in worked:
         ours, theirs = records[trial]["theta"][step].flat[0], expected[trial]["theta"][step].flat[0]
         hints.append(f"In step {step + 1} the first coordinate of θ is {ours:.4f}, not {theirs:.4f}.")

@@ -168,6 +168,26 @@ def this_notebook(namespace: Mapping[str, Any]) -> Path | None:
     return file if file.suffix == ".ipynb" and file.is_file() else None
 
 
+def failed_to_run(name: str) -> SyntaxError | None:
+    """In a notebook: why the last cell run that defines the function ``name`` could not be read, if so.
+
+    The kernel still has the function of the run before, or none.
+    """
+    try:
+        from IPython.core.getipython import get_ipython
+    except ImportError:
+        return None
+    shell = get_ipython()
+    for source in reversed(shell.user_ns.get("In", []) if shell else []):
+        if re.search(rf"^def +{name}\b", source, re.MULTILINE):
+            try:
+                ast.parse(source)
+            except SyntaxError as error:
+                return error
+            return None
+    return None
+
+
 def written_answers(path: str | Path) -> dict[str, str]:
     """Of each written question of a notebook: "answered" or "open"."""
     states = {}

@@ -30,6 +30,9 @@ Record = dict[str, Array]  # a rule: theta (steps, ...), t (steps,), m, v after 
 Input = Mapping[str, Any]  # one trial, as written in the file of worked numbers
 
 
+ERRORS = {("TypeError", "for ^"): "caret", ("AttributeError", "can't set attribute"): "state_assigned"}
+
+
 class Event(NamedTuple):
     """Something that went wrong before, or beside, the numbers."""
 
@@ -149,9 +152,13 @@ def _trajectory(rule: Callable[..., Any], trial: Input, dtype: torch.dtype, chan
         theta, state = _step(result, before[0], rule)
         thetas.append(to_array(theta))
         ts.append(float(to_array(state.t).mean()))
-        theta = theta.clone()
+        theta, state = theta.detach().clone(), State(*map(_detached, state))
     m, v = to_array(state.m), to_array(state.v)
     return {"theta": np.array(thetas), "t": np.array(ts), "m": m, "v": v}
+
+
+def _detached(value: Any) -> Any:
+    return value.detach() if isinstance(value, Tensor) else value
 
 
 def _step(result: Any, old: Tensor, rule: Callable[..., Any]) -> tuple[Tensor, State]:
@@ -167,6 +174,8 @@ def _step(result: Any, old: Tensor, rule: Callable[..., Any]) -> tuple[Tensor, S
     theta, state = result
     if theta is ...:
         raise Stopped("open")
+    if isinstance(theta, tuple) and isinstance(state, Tensor):
+        raise Stopped("state_first")
     if not isinstance(theta, Tensor):
         raise Stopped("not_a_tensor", got=describe(theta))
     if theta.shape != old.shape:
@@ -291,7 +300,11 @@ def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     except (Exception, SystemExit) as error:
         if isinstance(error, TypeError) and "ellipsis" in str(error):
             raise Stopped("open") from None  # the ... of the exercise is still in a formula
-        error_line = f"{type(error).__name__}: {error}".rstrip(": ").splitlines()[0]
+        kind = type(error).__name__  # its name: from another process comes an error of the same name
+        for (name, words), mistake in ERRORS.items():
+            if kind == name and words in str(error):
+                raise Stopped(mistake, where=where(error, function)) from None
+        error_line = f"{kind}: {error}".rstrip(": ").splitlines()[0]
         raise Stopped("exception", error=error_line, where=where(error, function)) from None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import io
 
 from matplotlib.figure import Figure
@@ -17,9 +19,20 @@ def in_notebook() -> bool:
 
 
 def show(figure: Figure, alt: str) -> None:
-    """Display ``figure`` as PNG, with ``alt`` as its text alternative; needs IPython."""
-    from IPython.display import Image, display
+    """Display ``figure`` as PNG, with ``alt`` as its text alternative; needs IPython.
 
+    JupyterLab does not hand the alternative of a PNG on to the page, so the same picture goes in HTML too.
+    """
+    from IPython.display import display
+    from matplotlib import pyplot
+
+    pyplot.close(figure)  # else the inline backend shows it once more
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=100)
-    display(Image(drawn.getvalue(), alt=alt))
+    picture = base64.b64encode(drawn.getvalue()).decode()
+    data = {
+        "image/png": picture,
+        "text/html": f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{picture}">',
+        "text/plain": alt,
+    }
+    display(data, metadata={"image/png": {"alt": alt}}, raw=True)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from autograder.mistakes_decay import DECAY_MISTAKES
 from autograder.mistakes_functions import FUNCTION_MISTAKES
 from autograder.mistakes_general import GENERAL_MISTAKES
 from autograder.mistakes_rules import RULE_MISTAKES
 from autograder.variants import Mistake, wrong_source
 
-CATALOGUE: tuple[Mistake, ...] = (*RULE_MISTAKES, *FUNCTION_MISTAKES, *GENERAL_MISTAKES)
+CATALOGUE: tuple[Mistake, ...] = (*DECAY_MISTAKES, *RULE_MISTAKES, *FUNCTION_MISTAKES, *GENERAL_MISTAKES)
 SENTENCES = {mistake.id: mistake.sentence for mistake in CATALOGUE}
 
 

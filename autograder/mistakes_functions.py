@@ -75,12 +75,14 @@ FUNCTION_MISTAKES = (
         "factor_inverted",
         "The factor of β2 and t stands upside down: check it with t large and all gradients equal to 1.",
         (M_T, [{"factor": "np.sqrt((1 - beta2) / (1 - beta2**t))"},
-               {"factor": "np.sqrt((1 - beta2) * (1 - beta2**t))"}]),
+               {"factor": "np.sqrt((1 - beta2) * (1 - beta2**t))"},
+               {"factor": "1 / np.sqrt(1 - beta2**t)"}]),
     ),
     mistake(
         "factor_without_root",
         "The root is missing over the factor of β2 and t: everything that makes up v̂_t goes under it.",
-        (M_T, [{"factor": "(1 - beta2**t) / (1 - beta2)"}, {"factor": "(1 - beta2) / (1 - beta2**t)"}]),
+        (M_T, [{"factor": "(1 - beta2**t) / (1 - beta2)"}, {"factor": "(1 - beta2) / (1 - beta2**t)"},
+               {"factor": "np.sqrt(1 - beta2**t) / (1 - beta2)"}]),
     ),
     mistake(
         "inverse_missing",
@@ -120,7 +122,8 @@ FUNCTION_MISTAKES = (
     mistake(
         "last_gradient_only",
         "Only the last gradient is used: G_t sums over all rows of grads.",
-        (M_T, [{"G": "np.outer(grads[-1], grads[-1])"}, {"G": "np.outer(grads[0], grads[0])"}]),
+        (M_T, [{"M": "np.diag(1 / abs(grads[-1]))"}, {"G": "np.outer(grads[-1], grads[-1])"},
+               {"G": "np.outer(grads[0], grads[0])"}]),
     ),
     mistake(
         "squares_of_sum",
@@ -135,6 +138,12 @@ FUNCTION_MISTAKES = (
         (M_T, [{"M": "factor * np.diag(G) ** -0.5"}]),
     ),
     mistake(
+        "zeros_inverted",
+        "Off the diagonal stand infinities: the zeros there were inverted as well, so do that before a "
+        "matrix is made.",
+        (M_T, [{"M": "factor * np.diag(np.diag(G)) ** -0.5"}]),
+    ),
+    mistake(
         "rows_for_columns",
         "Rows and columns are exchanged: each row of grads is the gradient of one step.",
         (M_T, [{"t": "len(grads.T)\ngrads = grads.T"}]),
@@ -142,19 +151,20 @@ FUNCTION_MISTAKES = (
     # --- scaled_penalty_gradient ---
     mistake(
         "not_inverted",
-        "M itself is used where its inverse belongs: ‖M^{−1/2}θ‖² is a quadratic form in θ; write it as "
+        "M itself is used where its inverse belongs: ‖M^(−1/2)θ‖² is a quadratic form in θ; write it as "
         "one before you differentiate.",
         (PENALTY, [{"gradient": "l2 * M @ theta"}]),
     ),
     mistake(
         "root_of_M_left",
-        "A root of M is left: the norm is squared, so M^{−1/2} comes in twice.",
+        "A root of M is left: the norm is squared, so M^(−1/2) comes in twice.",
         (PENALTY, [{"gradient": "l2 * (lambda w, U: (U * w**-0.5) @ U.T)(*np.linalg.eigh(M)) @ theta"},
-                   {"gradient": "l2 * theta / np.sqrt(np.diag(M))"}]),
+                   {"gradient": "l2 * theta / np.sqrt(np.diag(M))"},
+                   {"gradient": "l2 * np.sqrt(np.linalg.inv(M)) @ theta"}]),
     ),
     mistake(
         "inverse_twice",
-        "M is inverted twice over: M^{−1/2} comes in twice, M^{−1} once.",
+        "M is inverted twice over: M^(−1/2) comes in twice, M^(−1) once.",
         (PENALTY, [{"gradient": "l2 * np.linalg.solve(M @ M, theta)"}]),
     ),
     mistake(
@@ -178,6 +188,12 @@ FUNCTION_MISTAKES = (
         "M is inverted number by number: the inverse of a matrix is something else.",
         (PENALTY, [{"gradient": "l2 * (1 / M) @ theta"}, {"gradient": "l2 * M**-1.0 @ theta"},
                    {"gradient": "l2 * theta / M"}]),
+    ),
+    mistake(
+        "elementwise_product",
+        "A matrix and a vector are multiplied number by number, which * does in numpy: a matrix acts on a "
+        "vector by @.",
+        (PENALTY, [{"gradient": "l2 * np.linalg.inv(M) * theta"}]),
     ),
     mistake(
         "penalty_not_gradient",
@@ -233,13 +249,14 @@ FUNCTION_MISTAKES = (
     mistake(
         "count_not_share",
         "This is how many settings are good: the question asks for their share of all settings.",
-        (GOOD, [{"return": "good.sum()"}]),
+        (GOOD, [{"return": "good.sum()"}, {"return": "good.value_counts()[True]"}]),
     ),
     mistake(
         "runs_not_settings",
         "Single runs are counted: a setting is one learning rate with one decay, and its accuracy is the "
         "mean over seeds.",
-        (GOOD, [{"return": f"({RUNS} >= threshold).mean()"}, {"return": f"({RUNS} >= threshold).sum()"},
+        (GOOD, [{"return": "good.sum() / len(table)"},
+                {"return": f"({RUNS} >= threshold).mean()"}, {"return": f"({RUNS} >= threshold).sum()"},
                 {"return": "(table['val_accuracy'].dropna() >= threshold).mean()"}]),
         (BEST, [{"return": f"{RUNS}.max()"}, {"mean": "runs['val_accuracy'].max()"}]),
     ),
@@ -311,6 +328,12 @@ FUNCTION_MISTAKES = (
         (BEST, [{"return": "100 * accuracy.max()"}]),
     ),
     mistake(
+        "rounded",
+        "The number is rounded: give it back as it is, and round where you print it.",
+        (GOOD, [{"return": "round(good.mean(), 2)"}, {"return": "round(good.mean(), 1)"}]),
+        (BEST, [{"return": "round(accuracy.max(), 2)"}]),
+    ),
+    mistake(
         "bad_share",
         "This is the share of settings below the threshold: the question asks for the others.",
         (GOOD, [{"good": "accuracy < threshold"}]),
@@ -318,6 +341,6 @@ FUNCTION_MISTAKES = (
     mistake(
         "setting_not_accuracy",
         "This is the setting, not its accuracy: the question asks how good it is.",
-        (BEST, [{"return": "accuracy.idxmax()"}]),
+        (BEST, [{"return": "accuracy.idxmax()"}, {"return": "accuracy.argmax()"}]),
     ),
 )  # fmt: skip

@@ -45,6 +45,22 @@ GENERAL_MISTAKES = (
         (RULES, [{"return": "theta, t, m, state.v"}, {"return": "{'theta': theta}"}]),
     ),
     mistake(
+        "state_first",
+        "The state comes back first and θ second: a rule gives back θ, then the state.",
+        (RULES, [{"return": "State(t, m, state.v), theta"}]),
+    ),
+    mistake(
+        "state_assigned",
+        "A State cannot be changed: make a new one for the next step.{where}",
+        (RULES, [{"t": "state.t + 1\nstate.t = t"}, {"m": "0\nstate.m += grad"}]),
+    ),
+    mistake(
+        "caret",
+        "In Python a power is written **, and ^ is something else.{where}",
+        (ADAMS, [{"m_hat": "m / (1 - beta1 ^ t)"}]),
+        (("preconditioner",), [{"factor": "np.sqrt((1 - beta2 ^ t) / (1 - beta2))"}]),
+    ),
+    mistake(
         "state_incomplete",
         "The state that comes back should be a State of t, m and v, each with its value, and it is {got}.",
         (RULES, [{"return": "theta, (t, m)"}, {"return": "theta, State(t, None, state.v)"},

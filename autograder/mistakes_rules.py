@@ -1,11 +1,10 @@
-"""What goes wrong in update rules: decay, momentum, bias correction, the denominator, the state."""
+"""What goes wrong in update rules beside the decay: momentum, bias correction, denominator, state."""
 
 from __future__ import annotations
 
 from autograder.variants import ADAMS, RULES, Change, mistake
 
-SGDW, ADAM_L2, ADAMW = ("sgdw",), ("adam_l2",), ("adamw",)
-DECOUPLED = ("sgdw", "adamw")
+SGDW, ADAM_L2 = ("sgdw",), ("adam_l2",)
 ROOT = "(v_hat.sqrt() + eps)"
 
 
@@ -15,111 +14,6 @@ def _both(m: str, v: str) -> tuple[Change, Change, Change]:
 
 
 RULE_MISTAKES = (
-    # --- the decay ---
-    mistake(
-        "decay_left_out",
-        "The decay has no effect: this is the rule without any, and the decay argument is never used.",
-        (DECOUPLED, [{"theta": "theta - STEP"}]),
-        (ADAM_L2, [{"g": "grad"}]),
-    ),
-    mistake(
-        "decay_through_gradient",
-        "The decay goes through the gradient: that is ℓ2 regularisation, and here the decay should be "
-        "decoupled, touching neither g nor what is computed from it.",
-        (ADAMW, [{"g": "grad + weight_decay * theta", "theta": "theta - STEP"},
-                 {"g": "grad + weight_decay / lr * theta", "theta": "theta - STEP"}]),
-    ),
-    mistake(
-        "decay_decoupled",
-        "The decay acts on θ directly: that is decoupled weight decay, and here it should be the gradient "
-        "of an ℓ2 penalty, part of g before anything is done with g.",
-        (ADAM_L2, [{"g": "grad", "theta": "(1 - l2) * theta - STEP"},
-                   {"g": "grad", "theta": "(1 - lr * l2) * theta - STEP"}]),
-    ),
-    mistake(
-        "decay_in_buffer",
-        "The decay runs through the momentum buffer, so that it is remembered from step to step: m should "
-        "see the gradient of the unregularised loss and nothing else.",
-        (SGDW, [{"g": "grad + weight_decay * theta", "theta": "theta - STEP"},
-                {"g": "grad + weight_decay / lr * theta", "theta": "theta - STEP"}]),
-        (ADAMW, [{"m": "beta1 * state.m + (1 - beta1) * (g + weight_decay * theta)",
-                  "theta": "theta - STEP"}]),
-    ),
-    mistake(
-        "decay_times_lr",
-        "The decay is multiplied by the learning rate, which is the convention of PyTorch, Optax and Keras; "
-        "here the decay factor is used as it stands, without η.",
-        (DECOUPLED, [{"theta": "(1 - lr * weight_decay) * theta - STEP"}]),
-        (ADAM_L2, [{"g": "grad + lr * l2 * theta"}]),
-    ),
-    mistake(
-        "decay_in_denominator",
-        "The decay is divided by √v̂ + ε together with the gradient step: decoupled means that it is not "
-        "rescaled by what the gradients have been.",
-        (ADAMW, [{"theta": "theta - (lr * m_hat + weight_decay * theta) / (v_hat.sqrt() + eps)"},
-                 {"theta": "theta - lr * (m_hat + weight_decay * theta) / (v_hat.sqrt() + eps)"}]),
-    ),
-    mistake(
-        "penalty_after_moments",
-        "The penalty's gradient is added only after the moments have been formed: Adam on the penalised "
-        "loss sees it from its first line on, in m and in v.",
-        (ADAM_L2, [{"g": "grad", "m_hat": "m / (1 - beta1**t) + l2 * theta"},
-                   {"g": "grad", "theta": "theta - STEP - lr * l2 * theta / (v_hat.sqrt() + eps)\n"
-                    "m = m + l2 * theta"}]),
-    ),
-    mistake(
-        "penalty_in_one_moment",
-        "The penalty's gradient reaches only one of the two moments: m and v are both made of the gradient "
-        "of the penalised loss.",
-        (ADAM_L2, [{"v": "beta2 * state.v + (1 - beta2) * grad**2"},
-                   {"m": "beta1 * state.m + (1 - beta1) * grad"}]),
-    ),
-    mistake(
-        "penalty_factor",
-        "The penalty's gradient is off by a factor of two: differentiate (λ_ℓ2/2)‖θ‖² once more, "
-        "one coordinate at a time.",
-        (ADAM_L2, [{"g": "grad + 2 * l2 * theta"}, {"g": "grad + l2 / 2 * theta"}]),
-    ),
-    mistake(
-        "penalty_itself",
-        "The penalty itself is added to the gradient: what a rule needs is the penalty's derivative.",
-        (ADAM_L2, [{"g": "grad + l2 / 2 * theta**2"}, {"g": "grad + l2 / 2 * (theta**2).sum()"},
-                   {"g": "grad + l2 * theta**2"}]),
-    ),
-    mistake(
-        "decay_wrong_sign",
-        "The decay has the wrong sign: it pushes θ away from zero, where it should pull θ towards zero.",
-        (DECOUPLED, [{"theta": "(1 + weight_decay) * theta - STEP"},
-                     {"theta": "(1 + lr * weight_decay) * theta - STEP"}]),
-        (ADAM_L2, [{"g": "grad - l2 * theta"}]),
-    ),
-    mistake(
-        "decay_on_new_theta",
-        "The decay acts on the new θ, after the gradient step: decay and step should both start from "
-        "θ_{t-1}.",
-        (DECOUPLED, [{"theta": "theta - STEP\ntheta = (1 - weight_decay) * theta"},
-                     {"theta": "theta - STEP\ntheta = (1 - lr * weight_decay) * theta"}]),
-    ),
-    mistake(
-        "decay_twice",
-        "The decay acts twice, once through the gradient and once on θ: one of the two belongs to the "
-        "other optimizer.",
-        (DECOUPLED, [{"g": "grad + weight_decay * theta"}]),
-        (ADAM_L2, [{"theta": "(1 - l2) * theta - STEP"}, {"theta": "(1 - lr * l2) * theta - STEP"}]),
-    ),
-    mistake(
-        "decay_keeps_lambda",
-        "θ is multiplied by the decay factor, so that only that share is left: λ_w is the share of θ that "
-        "goes, not the one that stays.",
-        (DECOUPLED, [{"theta": "weight_decay * theta - STEP"}]),
-    ),
-    mistake(
-        "decay_subtracts_constant",
-        "The decay subtracts the same number from every coordinate: weight decay removes a share of θ, "
-        "more where θ is large.",
-        (DECOUPLED, [{"theta": "theta - STEP - weight_decay"}]),
-        (ADAM_L2, [{"g": "grad + l2"}]),
-    ),
     # --- momentum ---
     mistake(
         "momentum_of_other_algorithm",
@@ -143,8 +37,19 @@ RULE_MISTAKES = (
     mistake(
         "momentum_unused",
         "The step uses the bare gradient: m is computed, or should be, and the step goes along it.",
-        (SGDW, [{"theta": "KEEP - lr * g"}]),
-        (ADAMS, [{"m_hat": "g"}]),
+        (SGDW, [{"theta": "KEEP - lr * g"}, {"m": "g"}]),
+        (ADAMS, [{"m_hat": "g"}, {"m": "g"}]),
+    ),
+    mistake(
+        "beta_twice",
+        "β1 multiplies the step as well: it has done its work once the new gradient is in m.",
+        (SGDW, [{"theta": "KEEP - lr * beta1 * m"}]),
+        (ADAMS, [{"theta": "KEEP - (1 - beta1) * STEP"}]),
+    ),
+    mistake(
+        "squares_in_m",
+        "m averages g², as v does: the squares belong to v, and m needs the sign of each gradient.",
+        (ADAMS, [{"m": "beta1 * state.m + (1 - beta1) * g**2"}]),
     ),
     mistake(
         "lr_in_buffer",
@@ -161,12 +66,15 @@ RULE_MISTAKES = (
     ),
     mistake(
         "betas_swapped",
-        "β1 and β2 have changed places: β1 belongs to m and β2 to v, in the averages and in their "
-        "corrections.",
+        "β1 and β2 have changed places, in one line or in all: β1 belongs to m and β2 to v, in the averages "
+        "and in their corrections.",
         (ADAMS, [{"m": "beta2 * state.m + (1 - beta2) * g", "v": "beta1 * state.v + (1 - beta1) * g**2",
                   "m_hat": "m / (1 - beta2**t)", "v_hat": "v / (1 - beta1**t)"},
                  {"m": "beta2 * state.m + (1 - beta2) * g", "v": "beta1 * state.v + (1 - beta1) * g**2"},
-                 {"m_hat": "m / (1 - beta2**t)", "v_hat": "v / (1 - beta1**t)"}]),
+                 {"m_hat": "m / (1 - beta2**t)", "v_hat": "v / (1 - beta1**t)"},
+                 {"m": "beta2 * state.m + (1 - beta2) * g"}, {"v": "beta1 * state.v + (1 - beta1) * g**2"},
+                 {"m": "beta1 * state.m + (1 - beta2) * g"}, {"v": "beta2 * state.v + (1 - beta1) * g**2"},
+                 {"m_hat": "m / (1 - beta2**t)"}, {"v_hat": "v / (1 - beta1**t)"}]),
     ),
     mistake(
         "betas_fixed",
@@ -201,6 +109,14 @@ RULE_MISTAKES = (
         (ADAMS, _both("m / (1 - beta1)", "v / (1 - beta2)")),
     ),
     mistake(
+        "bias_misplaced",
+        "β and t are both in the bias correction, but not where Algorithm 3 has them: mind the power and the "
+        "brackets.",
+        (ADAMS, [*_both("m / (1 - beta1 * t)", "v / (1 - beta2 * t)"),
+                 *_both("m / (1 - beta1) ** t", "v / (1 - beta2) ** t"),
+                 *_both("m / beta1**t", "v / beta2**t"), *_both("m / 1 - beta1**t", "v / 1 - beta2**t")]),
+    ),
+    mistake(
         "t_not_counted",
         "The step count t never grows: count this step before t is used, and hand the new t on in the "
         "state.",
@@ -213,6 +129,8 @@ RULE_MISTAKES = (
         (ADAMS, [{"t": "state.t", "return": "theta, State(t + 1, m, v)"},
                  {"m_hat": "m / (1 - beta1 ** (t + 1))", "v_hat": "v / (1 - beta2 ** (t + 1))"},
                  {"m_hat": "m / (1 - beta1 ** (t - 1))", "v_hat": "v / (1 - beta2 ** (t - 1))"}]),
+        (("preconditioner",), [{"factor": "np.sqrt((1 - beta2 ** (t - 1)) / (1 - beta2))"},
+                               {"factor": "np.sqrt((1 - beta2 ** (t + 1)) / (1 - beta2))"}]),
     ),
     # --- the denominator ---
     mistake(
@@ -220,6 +138,18 @@ RULE_MISTAKES = (
         "The square root in the denominator is missing: v̂ averages squares, so the step would come out in "
         "the wrong unit.",
         (ADAMS, [{"theta": "KEEP - lr * m_hat / (v_hat + eps)"}]),
+    ),
+    mistake(
+        "root_before_correction",
+        "The square root is taken before the bias correction: correct v first, and take the root of v̂.",
+        (ADAMS, [{"v_hat": "v.sqrt() / (1 - beta2**t)", "theta": "KEEP - lr * m_hat / (v_hat + eps)"},
+                 {"v": "(beta2 * state.v + (1 - beta2) * g**2).sqrt()",
+                  "theta": "KEEP - lr * m_hat / (v_hat + eps)"}]),
+    ),
+    mistake(
+        "eps_multiplied",
+        "ε multiplies √v̂, so that the step becomes enormous: the two are added.",
+        (ADAMS, [{"theta": "KEEP - lr * m_hat / (v_hat.sqrt() * eps)"}]),
     ),
     mistake(
         "eps_inside_root",
@@ -235,7 +165,8 @@ RULE_MISTAKES = (
     mistake(
         "eps_added_to_theta",
         "ε is added to θ and not to the denominator: look at the brackets.",
-        (ADAMS, [{"theta": "KEEP - lr * m_hat / v_hat.sqrt() + eps"}]),
+        (ADAMS, [{"theta": "KEEP - lr * m_hat / v_hat.sqrt() + eps"},
+                 {"theta": "KEEP - (lr * m_hat / v_hat.sqrt() + eps)"}]),
     ),
     mistake(
         "eps_before_correction",
@@ -246,7 +177,13 @@ RULE_MISTAKES = (
         "square_forgotten",
         "v averages g and not its square: a gradient that changes sign would cancel itself.",
         (ADAMS, [{"v": "beta2 * state.v + (1 - beta2) * g"},
-                 {"v": "beta2 * state.v + (1 - beta2) * g.abs()"}]),
+                 {"v": "beta2 * state.v + (1 - beta2) * g.abs()"},
+                 {"v": "beta2 * state.v + (1 - beta2) * g * 2"}]),
+    ),
+    mistake(
+        "weight_squared",
+        "The weight 1 − β2 is squared together with g: square the gradient alone, then weigh it.",
+        (ADAMS, [{"v": "beta2 * state.v + ((1 - beta2) * g) ** 2"}]),
     ),
     mistake(
         "square_of_sum",
@@ -260,7 +197,8 @@ RULE_MISTAKES = (
         "coordinates_mixed",
         "v mixes the coordinates of g into one number: each coordinate has a second moment of its own.",
         (ADAMS, [{"v": "beta2 * state.v + (1 - beta2) * (g**2).sum()"},
-                 {"v": "beta2 * state.v + (1 - beta2) * (g**2).mean()"}]),
+                 {"v": "beta2 * state.v + (1 - beta2) * (g**2).mean()"},
+                 {"v": "beta2 * state.v + (1 - beta2) * (g @ g)"}]),
     ),
     mistake(
         "denominator_multiplied",
@@ -279,6 +217,16 @@ RULE_MISTAKES = (
         "step_wrong_sign",
         "The gradient step has the wrong sign: it goes uphill.",
         (RULES, [{"theta": "KEEP + STEP"}]),
+    ),
+    mistake(
+        "theta_missing",
+        "The step alone comes back: it starts from the θ that came in, and that is missing.",
+        (RULES, [{"theta": "-(STEP)"}, {"theta": "STEP"}]),
+    ),
+    mistake(
+        "gradient_missing",
+        "The gradient of the loss is lost: only the penalty's is left in g.",
+        (ADAM_L2, [{"g": "l2 * theta"}]),
     ),
     # --- the state, and how a rule is called ---
     mistake(
@@ -302,8 +250,9 @@ RULE_MISTAKES = (
     ),
     mistake(
         "moments_exchanged",
-        "m and v have changed places in the state: its order is t, m, v.",
-        (ADAMS, [{"return": "theta, State(t, v, m)"}]),
+        "The parts of the state have changed places: their order is t, m, v.",
+        (ADAMS, [{"return": "theta, State(t, v, m)"}, {"return": "theta, (m, v, t)"}]),
+        (SGDW, [{"return": "theta, State(t, state.v, m)"}, {"return": "theta, (m, state.v, t)"}]),
     ),
     mistake(
         "defaults_wrong",

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ def test_each_mistake_is_named(question: str, mistake: str, source: str) -> None
     asked = QUESTIONS[question]
     verdict = judge(numbers()["questions"][question], observe(asked.kind, asked.inputs(), answer))
     assert verdict.mistake == mistake, verdict.sentence
+    assert "…" not in verdict.sentence  # every {...} of the sentence is filled
     with pytest.raises(CheckFailed) as error:
         check(question, answer)
     assert verdict.sentence.split("{")[0] in str(error.value)
@@ -194,7 +196,7 @@ def unknown(change: Callable[..., Any]) -> Callable[..., Any]:
             "right, so the decay is where to look",
         ),
         (lambda new, s, old, h: (new + 0.01, s), "wrong with a decay of 0 too"),
-        (lambda new, s, old, h: (new + (s.t > 2) * 0.01, s), "The first 2 of the steps come out right"),
+        (lambda new, s, old, h: (new + (s.t > 2) * 0.01, s), "The first 2 steps come out right"),
         (
             lambda new, s, old, h: (new, State(s.t, s.m, s.v + (s.t == 5))),
             "but v in the state that is handed on",
@@ -207,7 +209,40 @@ def test_an_unknown_mistake_is_narrowed_down(change: Callable[..., Any], words: 
     assert words in str(caught.value)
 
 
+def test_autograd_on_theta_is_an_answer_like_any_other(capsys: pytest.CaptureFixture[str]) -> None:
+    def rule(theta, grad, state, *, lr, weight_decay, beta1=1.0):  # type: ignore[no-untyped-def]
+        theta = theta.clone().requires_grad_()
+        return O.sgdw(theta, grad, state, lr=lr, weight_decay=weight_decay, beta1=beta1)
+
+    check("sgdw", rule)
+    assert capsys.readouterr().out == "✓ sgdw: right.\n"
+
+
+@pytest.mark.parametrize(
+    ("cells", "answer", "words"),
+    [
+        (["def sgdw(:\n"], O.sgdw, "Python could not read its cell"),  # the kernel has the one before
+        (["def sgdw(): ...", "def sgdw(:\n"], O.sgdw, "in line 1"),
+        (["def sgdw(:\n", "def sgdw(): ..."], O.sgdw, None),
+        (["def other(:\n"], O.sgdw, None),
+        (["def sgdw(:\n"], checks.open_questions()["sgdw"], "Python could not read its cell"),
+        ([], checks.open_questions()["sgdw"], "still open"),
+    ],
+)
+def test_a_cell_that_could_not_be_read_is_named(
+    cells: list[str], answer: Any, words: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell = SimpleNamespace(user_ns={"In": ["", *cells]})
+    monkeypatch.setattr("IPython.core.getipython.get_ipython", lambda: shell)
+    if words is None:
+        return check("sgdw", answer)
+    with pytest.raises(CheckFailed, match=words):
+        check("sgdw", answer)
+
+
 def test_in_a_notebook_the_message_is_all_that_is_shown() -> None:
+    lines = CheckFailed("✗ " + 30 * "word " + "\n    " + 30 * "code ")._render_traceback_()
+    assert [len(line) <= checks.WIDTH for line in lines] == [True, True, False]
     assert CheckFailed("✗ one\ntwo")._render_traceback_() == ["✗ one", "two"]
     with pytest.raises(ValueError, match="question 'adam': choose one of weight_decay_factor, sgdw"):
         check("adam", O.adam)

@@ -78,11 +78,15 @@ import pandas as pd
 import torch
 
 from adamw_pset import State, heatmap, heatmaps, make_data, sweep, tuning_card
-from adamw_pset.checks import check, summary
+from adamw_pset.checks import check, open_questions, summary
 from adamw_pset.experiment import log_grid
+from adamw_pset.pictures import show
 from adamw_pset.plots import color_norm, describe, draw_slope
 from adamw_pset.table import TableError
 from adamw_pset.tuning import card_table
+
+for name, unwritten in open_questions().items():
+    globals().setdefault(name, unwritten)  # so that check can say: still open
 
 
 def gradient_step(theta, grad, state, *, lr, weight_decay):
@@ -243,38 +247,36 @@ check("sgdw", sgdw)
 # small problem, and prints how far apart they are after each step.
 
 
-# %%
-def gradient(theta):
-    """Of L(θ) = ½(θ_1 − 1)² + 2(θ_2 + 1)², a bowl."""
-    return torch.tensor([1.0, 4.0]) * (theta - torch.tensor([1.0, -1.0]))
-
-
+# %% folded=true
+# Algorithm 1 and your SGDW side by side: how far apart they are after each step.
 def trajectory(rule, steps=4, **hyper):
-    """θ_1 … θ_steps from θ_0 = (2, 1)."""
+    """θ_1 … θ_steps from θ_0 = (2, 1) on L(θ) = ½(θ_1 − 1)² + 2(θ_2 + 1)², a bowl."""
     theta = torch.tensor([2.0, 1.0], dtype=torch.float64)
     state, path = State.zeros(theta), []
     for _ in range(steps):
-        theta, state = rule(theta, gradient(theta), state, **hyper)
+        grad = torch.tensor([1.0, 4.0]) * (theta - torch.tensor([1.0, -1.0]))
+        theta, state = rule(theta, grad, state, **hyper)
         path.append(theta)
     return torch.stack(path)
 
 
-lr, l2 = 0.1, 0.5
-gaps = {}
-for beta1, factors in {
-    1.0: {"that of (i)": 1.0},
-    0.2: {"that of (i)": 1.0, "half of it": 0.5, "β1 times it": 0.2},
-}.items():
-    penalised = trajectory(sgd, lr=lr, l2=l2, beta1=beta1)
-    for label, factor in factors.items():
-        decayed = trajectory(
-            sgdw, lr=lr, weight_decay=factor * weight_decay_factor(l2, lr), beta1=beta1
-        )
-        name = "no momentum (β1 = 1)" if beta1 == 1 else f"momentum (β1 = {beta1})"
-        gaps[name, f"λ_w = {label}"] = [
-            f"{gap:.1e}" for gap in (penalised - decayed).norm(dim=1)
-        ]
-pd.DataFrame(gaps, index=[f"after step {t}" for t in range(1, 5)]).T
+def gap(beta1, factor):
+    """Between ℓ2 and weight decay, after each step; λ_w is ``factor`` times that of (i)."""
+    weight_decay = factor * weight_decay_factor(l2=0.5, lr=0.1)
+    penalised = trajectory(sgd, lr=0.1, l2=0.5, beta1=beta1)
+    decayed = trajectory(sgdw, lr=0.1, weight_decay=weight_decay, beta1=beta1)
+    return [f"{distance:.1e}" for distance in (penalised - decayed).norm(dim=1)]
+
+
+pd.DataFrame(
+    {
+        ("no momentum (β1 = 1)", "λ_w = that of (i)"): gap(1.0, 1.0),
+        ("momentum (β1 = 0.2)", "λ_w = that of (i)"): gap(0.2, 1.0),
+        ("momentum (β1 = 0.2)", "λ_w = half of it"): gap(0.2, 0.5),
+        ("momentum (β1 = 0.2)", "λ_w = β1 times it"): gap(0.2, 0.2),
+    },
+    index=[f"after step {t}" for t in range(1, 5)],
+).T
 
 # %% [markdown]
 # - Without momentum ($\beta_1 = 1$) the gap is zero up to rounding: the identity of (i) is **exact**.
@@ -285,6 +287,10 @@ pd.DataFrame(gaps, index=[f"after step {t}" for t in range(1, 5)]).T
 # "Equivalent even with momentum" is an approximation. It is a good one where $\theta$ changes little over the buffer's
 # memory of about $1/\beta_1$ steps: then what a step puts into the buffer comes out again, piece by piece, over the next steps,
 # the pieces add up to the whole, and the $\lambda_w$ of (i) is about right.
+
+# %% [markdown]
+# **In words** (the next cell): which lines change, why the decay must leave the gradient and the buffer, and what the
+# numbers above say about momentum.
 
 # %% [markdown] written="written_1a_ii"
 # **Model answer.** Two lines change. The gradient loses its penalty, g_t ← ∇L(θ_{t−1}), the buffer stays
@@ -347,6 +353,9 @@ def preconditioner(grads, beta2):
 # %% check="preconditioner"
 check("preconditioner", preconditioner)
 
+# %% [markdown]
+# **The derivation** goes into the next cell: from $v_t$ to $G_t(\beta_2)$, then the bias correction.
+
 # %% [markdown] written="written_1b_i"
 # **Model answer.** Unrolled, v_t = (1−β2) Σ_τ β2^{t−τ} g_τ². The diagonal of g_τ g_τᵀ is g_τ², so
 # v_t = (1−β2) · diag(G_t(β2)). Then v̂_t = (1−β2)/(1−β2^t) · diag(G_t(β2)), and Algorithm 2 with ε = 0 divides by √v̂_t:
@@ -391,6 +400,9 @@ def counterexample():
 # %% check="counterexample"
 check("counterexample", counterexample)
 
+# %% [markdown]
+# **The proof** goes into the next cell.
+
 # %% [markdown] written="written_1b_ii"
 # **Model answer.** Eq. (4) on the regularised loss: θ_t = θ_{t−1} − ηM_t(g_t + λ_ℓ2 θ_{t−1}) = (I − ηλ_ℓ2 M_t)θ_{t−1} − ηM_t g_t.
 # Weight decay: θ_t = (1−λ_w)θ_{t−1} − ηM_t g_t. The last terms are equal, so the two agree for every θ_{t−1} if and
@@ -433,6 +445,9 @@ def scaled_penalty_gradient(theta, M, l2):
 
 # %% check="scaled_penalty_gradient"
 check("scaled_penalty_gradient", scaled_penalty_gradient)
+
+# %% [markdown]
+# **The proof** goes into the next cell, and a sentence each on why $M_t$ is positive definite and on what is odd.
 
 # %% [markdown] written="written_1b_iii"
 # **Model answer.** As M_t is symmetric positive definite, M_t^{−1/2} exists and is symmetric, and
@@ -616,8 +631,7 @@ def explore(rule, name="medium", **knobs):
 # %%
 table_l2 = explore(adam_l2)
 table_w = explore(adamw)
-heatmaps(table_l2, table_w)
-plt.show()
+show(heatmaps(table_l2, table_w), f"{describe(table_l2)} {describe(table_w)}")
 
 # %% [markdown]
 # The same accuracy maps in words:
@@ -643,22 +657,24 @@ for table in (table_l2, table_w):
 # The orange line has the slope that you predicted; the dashed one is fitted to the best decays. In brackets: a 95 % bootstrap
 # interval over seeds, which two seeds make rough.
 
-# %%
+# %% folded=true
+# Draws the two lines over the accuracy maps.
 tables = {"adam_l2": table_l2, "adamw": table_w}
 figure, axes = plt.subplots(1, 2, figsize=(9.4, 4), layout="constrained")
 norm = color_norm(list(tables.values()), "val_accuracy")
+lines = []
 for ax, (name, table) in zip(axes, tables.items(), strict=True):
     heatmap(table, ax=ax, norm=norm)
     card, guess = tuning_card(table).iloc[0], prediction[name]
-    said = "you made no prediction"
+    said, found = "you made no prediction", "none: the map shows no ridge"
     if guess is not ...:
         draw_slope(ax, table, guess, "your prediction")
         said = f"you predicted {guess:+.2f}"
-    found = "{slope:+.2f} [{slope_low:+.2f}, {slope_high:+.2f}]".format(**card)
-    print(
-        f"{name:8} {said}; measured {found if card.slope == card.slope else 'none: the map shows no ridge'}"
-    )
-plt.show()
+    if pd.notna(card.slope):
+        found = f"{card.slope:+.2f} [{card.slope_low:+.2f}, {card.slope_high:+.2f}]"
+    lines.append(f"{name:8} {said}; measured {found}")
+print("\n".join(lines))
+show(figure, "The accuracy maps with two lines of slope. " + ". ".join(lines))
 
 # %% [markdown] tags=["instructor"]
 # **Where the slopes come from.** Behind a normalisation the loss depends on θ/‖θ‖ only. So the gradient is orthogonal to θ
@@ -701,6 +717,9 @@ plt.show()
 # <details><summary>Hint 2</summary>Accuracy counts right answers; loss also punishes wrong answers that were given with confidence.
 # The training labels are noisy: how confident should a network be?</details>
 
+# %% [markdown]
+# **Your reading** goes into the next cell.
+
 # %% [markdown] written="written_2b_i"
 # **Model answer.** *Alike:* the best accuracies are close (about 0.94 and 0.95 on this grid of 9 × 9 with two seeds), and both maps have one
 # connected good region which falls off on either side: too little decay overfits the noisy labels, too much stops
@@ -730,14 +749,9 @@ plt.show()
 #
 # `easy` has separation 9 and label noise 0.2, `hard` has 7 and 0.5.
 
-# %%
-by_difficulty = {
-    "easy": (explore(adam_l2, "easy"), explore(adamw, "easy")),
-    "medium": (table_l2, table_w),
-    "hard": (explore(adam_l2, "hard"), explore(adamw, "hard")),
-}
 
-
+# %% folded=true
+# How maps are drawn side by side.
 def side_by_side(pairs):
     """Accuracy maps: a column for each difficulty, a row for each rule, one colour scale."""
     norm = color_norm(
@@ -761,9 +775,22 @@ def side_by_side(pairs):
         aspect=40,
         pad=0.01,
     )
-    plt.show()
+    show(
+        figure,
+        " ".join(
+            f"{name}: {describe(table)}"
+            for name, pair in pairs.items()
+            for table in pair
+        ),
+    )
 
 
+# %%
+by_difficulty = {
+    "easy": (explore(adam_l2, "easy"), explore(adamw, "easy")),
+    "medium": (table_l2, table_w),
+    "hard": (explore(adam_l2, "hard"), explore(adamw, "hard")),
+}
 side_by_side(by_difficulty)
 for name, pair in by_difficulty.items():
     for table in pair:
@@ -786,6 +813,9 @@ side_by_side({"medium": (table_l2, table_w), f"mine: {my_knobs}": mine})
 # map sinks below the contour?</details>
 # <details><summary>Hint 2</summary>The slope follows from how decay, gradient and length of the weights balance. Which of the knobs
 # touches this balance?</details>
+
+# %% [markdown]
+# **Your report** goes into the next cell.
 
 # %% [markdown] written="written_2b_ii"
 # **Model answer.** Harder data (closer clusters, more label noise): the best accuracy falls, and the region
@@ -874,6 +904,9 @@ card_table(pd.concat([tuning_card(table_l2), tuning_card(table_w)]))
 # <details><summary>Hint 2</summary>If a grid is made wider by settings that are all bad, what happens to the share of good ones?
 # Which of the numbers on the card do not mind?</details>
 
+# %% [markdown]
+# **Your conjecture** goes into the next cell.
+
 # %% [markdown] written="written_2b_iii"
 # **Model answer.** The peaks are about equally high: 0.934 [0.931, 0.943] and 0.939 [0.936, 0.948] on a fine grid with five seeds,
 # intervals that overlap. What differs is how easily the peak is found. With AdamW a larger share of settings
@@ -939,8 +972,8 @@ def medium(seed):
 if EXTENSIONS:
     print("1. PyTorch's convention")
     in_torch = sweep(adamw_torch, LRS, log_grid(1e-2, 1e3, POINTS), medium, **SIZE)
-    heatmaps(table_w, in_torch, metrics=("val_accuracy",))
-    plt.show()
+    figure = heatmaps(table_w, in_torch, metrics=("val_accuracy",))
+    show(figure, f"{describe(table_w)} {describe(in_torch)}")
 
     print("2. The plain network")
     low, decays = log_grid(1e-4, 1e-1, POINTS), log_grid(1e-5, 1e0, POINTS)
@@ -948,8 +981,8 @@ if EXTENSIONS:
         sweep(rule, low, decays, medium, scale_invariant=False, **SIZE)
         for rule in (adam_l2, adamw)
     ]
-    heatmaps(*plain, metrics=("val_accuracy",))
-    plt.show()
+    figure = heatmaps(*plain, metrics=("val_accuracy",))
+    show(figure, " ".join(map(describe, plain)))
 
     print("3. Digits")
     from adamw_pset import load_digits_data
@@ -961,8 +994,8 @@ if EXTENSIONS:
         sweep(rule, LRS, DECAYS[rule.__name__], digits, **SIZE)
         for rule in (adam_l2, adamw)
     ]
-    heatmaps(*real, metrics=("val_accuracy",))
-    plt.show()
+    figure = heatmaps(*real, metrics=("val_accuracy",))
+    show(figure, " ".join(map(describe, real)))
 
 # %% [markdown]
 # <details><summary>What others found (open it after you have looked)</summary>
