@@ -646,7 +646,8 @@ for table in (table_l2, table_w):
 # ![Two heat maps of validation accuracy over learning rate and decay. Left, Adam with ℓ2: the good region is a diagonal
 # stripe that falls from upper left to lower right. Right, AdamW: it is a horizontal band.](attachment:expected_maps.png)
 #
-# This is the same grid, with the same two seeds. If your rules are right, your maps are these, up to rounding. On a finer grid, 13 × 13
+# This is the same grid, with the same two seeds. If your rules are right, your maps are these, up to the
+# small differences that rounding grows into during training. On a finer grid, 13 × 13
 # with five seeds, the slopes were −1.93 [−1.97, −1.80] and −0.02 [−0.04, 0.01], and the best accuracies 0.934 and 0.939 (in brackets:
 # 95 % bootstrap intervals over seeds).
 # </details>
