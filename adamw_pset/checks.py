@@ -7,6 +7,7 @@ inputs, and what each known mistake gives on them.  The answers themselves are n
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -144,12 +145,13 @@ def _worked(question: str) -> Any:
 
 
 def _say(event: Event) -> Verdict:
-    return Verdict(event.id, numbers()["sentences"][event.id].format_map(_Blank(event.details)))
+    return Verdict(event.id, sentence(event.id, event.details))
 
 
-class _Blank(dict[str, str]):
-    def __missing__(self, key: str) -> str:
-        return "…"
+def sentence(mistake: str, details: Mapping[str, str]) -> str:
+    """The sentence of a mistake, its {names} filled from ``details``, or "…" where they have none."""
+    said = numbers()["sentences"][mistake]
+    return re.sub(r"\{([a-z]+)\}", lambda name: details.get(name[1], "…"), said)
 
 
 def _arrays(record: Mapping[str, Any]) -> Record:

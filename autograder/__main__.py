@@ -39,12 +39,19 @@ def parser() -> Parser:
         "grades only what has changed.",
     )
     grade.set_defaults(run=_grade)
-    grade.add_argument("submitted", type=Path, metavar="SUBMITTED", help="the folder of submissions")
-    grade.add_argument("--out", type=Path, default=Path("grades"), metavar="DIR", help="default: grades")
-    grade.add_argument("--jobs", type=_jobs, default=1, metavar="N", help="submissions at once (default: 1)")
-    grade.add_argument(
-        "--no-sandbox", action="store_true", help="without bubblewrap: submissions can do anything here"
+    _grading_arguments(grade)
+    give = commands.add_parser(
+        "feedback",
+        help="write a page for each student and a report on the class",
+        description="Writes feedback/<student>.html, which students get, and report.html, which they do not, "
+        "to the folder of grades. What grade has found is not run again; what it has not is graded first.",
     )
+    give.set_defaults(run=_feedback)
+    _grading_arguments(give)
+    give.add_argument(
+        "--marks", type=Path, metavar="FILE",
+        help="scores and comments given by hand: marks.csv or nbgrader's gradebook.db",
+    )  # fmt: skip
     bundle = commands.add_parser(
         "release",
         help="make the student's bundle",
@@ -61,6 +68,17 @@ def parser() -> Parser:
         "folder", type=Path, metavar="DIR", help="where to make it; one of an earlier run is replaced"
     )
     return top
+
+
+def _grading_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("submitted", type=Path, metavar="SUBMITTED", help="the folder of submissions")
+    command.add_argument("--out", type=Path, default=Path("grades"), metavar="DIR", help="default: grades")
+    command.add_argument(
+        "--jobs", type=_jobs, default=1, metavar="N", help="submissions at once (default: 1)"
+    )
+    command.add_argument(
+        "--no-sandbox", action="store_true", help="without bubblewrap: submissions can do anything here"
+    )
 
 
 def _jobs(text: str) -> int:
@@ -85,12 +103,33 @@ def _demo(arguments: argparse.Namespace) -> None:
     print(f"\nFeedback: {arguments.folder}/feedback/<student>/explore_Adam/explore_Adam.html")
 
 
-def _grade(arguments: argparse.Namespace) -> None:
+def _feedback(arguments: argparse.Namespace) -> None:
+    from autograder.feedback import PAGES, give_back  # needs jinja2 and what sets formulas
+    from autograder.report import REPORT, write_report
+
+    back = give_back(
+        arguments.submitted, arguments.out, secret_seed(), marks=arguments.marks, jobs=arguments.jobs,
+        confined=_confined(arguments),
+    )  # fmt: skip
+    write_report(arguments.out, back)
+    waiting = sum(part.score is None for each in back for part in each.parts)
+    print(f"Wrote {len(back)} pages to {arguments.out / PAGES}, and {arguments.out / REPORT} for you alone.")
+    if waiting:
+        print(f"{waiting} answers have no score yet, and say so.")
+
+
+def _confined(arguments: argparse.Namespace) -> bool:
+    """Whether submissions run in the sandbox; raises ``SandboxError`` if they should and cannot."""
     confined = not arguments.no_sandbox
     if confined and (reason := missing()):
         raise SandboxError(f"{reason} (or, if you trust every submission, --no-sandbox)")
     if not confined:
         print(f"{BANNER}Submissions can read and change anything that you can.", file=sys.stderr)
+    return confined
+
+
+def _grade(arguments: argparse.Namespace) -> None:
+    confined = _confined(arguments)
     table = batch.grade_all(
         arguments.submitted, arguments.out, secret_seed(), jobs=arguments.jobs, confined=confined
     )

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from adamw_pset import checks, observe
 from adamw_pset.checks import judge
 from adamw_pset.table import write_whole
-from autograder import mistakes, variants
+from autograder import examples, mistakes, variants
 from autograder.questions import ALL, Question
 from autograder.sandbox import Sandbox, SandboxError
 from autograder.submission import NotReadable, Submission, find, read
@@ -37,6 +37,7 @@ class Finding(NamedTuple):
     status: str  # graded, needs manual grading or not graded
     mistake: str = ""  # its id; "" if there is none
     message: str = ""
+    example: str = ""  # what it gives on the public example of check, from examples.py
 
 
 class Row(NamedTuple):
@@ -120,7 +121,25 @@ def in_sandbox(question: Question, submission: Submission, number: int, box: San
     except observe.Stopped as stop:
         seen = observe.Observation([], stop.event)
     verdict = judge(fresh(question, inputs) | {"hidden": True}, seen)
-    return Finding(GRADED, verdict.mistake, verdict.sentence if verdict.mistake else "Right.")
+    if not verdict.mistake:
+        return Finding(GRADED, "", "Right.")
+    shown = _on_example(question, submission, box) if seen.event is None else ""
+    sentence = verdict.sentence.encode(errors="replace").decode()  # an error may quote half a character
+    return Finding(GRADED, verdict.mistake, sentence, shown)
+
+
+def _on_example(question: Question, submission: Submission, box: Sandbox) -> str:
+    """What a wrong answer gives on the inputs of ``check``; "" if it does not come to numbers there.
+
+    In a cell of its own: what the answer may have kept of the inputs that it was graded on is gone.
+    """
+    inputs = checks.numbers()["questions"][question.name]["inputs"]
+    try:
+        with box.answer(submission.code(), question.name, submission.own(question.name)) as answer:
+            seen = observe.observe(question.kind, inputs, answer.value)
+    except (SandboxError, observe.Stopped):
+        return ""
+    return examples.seen_on_example(question.name, seen)
 
 
 def _missing(question: Question, submission: Submission, errors: str) -> Finding:
@@ -193,7 +212,8 @@ def _judged_by(name: str) -> str:
     expected = observe.observe(question.kind, inputs, question.reference)
     known = [(entry.id, entry.sentence, source) for entry, _, source in mistakes.known(name)]
     general = [entry.sentence for entry in mistakes.CATALOGUE if not entry.variants]
-    files = [Path(str(module.__file__)) for module in (observe, checks, variants)]
+    files = [Path(str(module.__file__)) for module in (observe, checks, variants, examples)]
     files += [HERE / name for name in ("worker.py", "jail.py", "wire.py", "sandbox.py", "room.py")]
     code = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
-    return json.dumps([inputs, repr(expected), known, general, code], default=str)
+    public = checks.numbers()["questions"][name]["inputs"]
+    return json.dumps([inputs, repr(expected), known, general, code, public], default=str)

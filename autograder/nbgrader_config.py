@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor, TagRemovePreprocessor
+from nbconvert.preprocessors import TagRemovePreprocessor
 from nbgrader.preprocessors import (
     AssignLatePenalties,
     CheckCellMetadata,
@@ -27,7 +27,7 @@ from nbgrader.preprocessors import (
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from adamw_pset.notebook import PLACEHOLDER
-from autograder.nbgrader_plugin import DropRubrics, ExportGrades, Rebuild, SaveGrades, prepare
+from autograder.nbgrader_plugin import ExportGrades, FeedbackPage, Rebuild, SaveGrades, prepare
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821
 
@@ -62,5 +62,6 @@ c.Autograde.exporter_class = Rebuild
 c.Autograde.pre_convert_hook = prepare
 c.Autograde.sanitize_preprocessors = []
 c.Autograde.autograde_preprocessors = [SaveGrades, AssignLatePenalties, CheckCellMetadata]
-c.GenerateFeedback.preprocessors = [DropRubrics, GetGrades, CSSHTMLHeaderPreprocessor]
+c.GenerateFeedback.exporter_class = FeedbackPage
+c.GenerateFeedback.preprocessors = [GetGrades]
 c.ExportApp.plugin_class = ExportGrades

@@ -17,16 +17,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from nbconvert.exporters import NotebookExporter
+from nbconvert.exporters import Exporter, NotebookExporter
 from nbgrader.converters.base import NbGraderException
 from nbgrader.plugins import ExportPlugin
-from nbgrader.preprocessors import NbGraderPreprocessor, SaveAutoGrades
+from nbgrader.preprocessors import SaveAutoGrades
 
 from adamw_pset.table import write_whole
-from autograder import grading
+from autograder import feedback, grading
 from autograder.grading import GRADED, Finding
+from autograder.marks import read_marks
 from autograder.questions import QUESTIONS
-from autograder.rebuild import RUBRIC, rebuilt
+from autograder.rebuild import answers_in, rebuilt
 from autograder.sandbox import Sandbox, missing
 from autograder.submission import NAME
 
@@ -63,8 +64,8 @@ class SaveGrades(SaveAutoGrades):  # type: ignore[misc]
     """Writes the findings to the gradebook; manual scores stay, and are flagged if the answer changed."""
 
     def preprocess(self, nb: Any, resources: Any) -> Any:
-        self.findings = {name: Finding(*parts) for name, parts in nb.metadata["findings"].items()}
-        file = Path(resources["nbgrader"]["db_url"].removeprefix("sqlite:///")).parent / SEEN
+        self.findings = _findings(nb)
+        file = _gradebook(resources).parent / SEEN
         self.seen = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
         nb, resources = super().preprocess(nb, resources)
         write_whole(file, json.dumps(self.seen, indent=0, sort_keys=True))
@@ -87,7 +88,7 @@ class SaveGrades(SaveAutoGrades):  # type: ignore[misc]
     def _changed(self, cell: Any, question: str) -> bool:
         """Whether the answer is another than the last time; remembers it."""
         place = f"{self.student_id}/{self.assignment_id}/{question}"
-        answer = [cell.source, cell.get("attachments"), self.findings[question]]
+        answer = [cell.source, cell.get("attachments"), self.findings[question][:3]]
         digest = hashlib.sha256(json.dumps(answer).encode()).hexdigest()
         before = self.seen.get(place)
         self.seen[place] = digest
@@ -104,12 +105,29 @@ class SaveGrades(SaveAutoGrades):  # type: ignore[misc]
         self.gradebook.db.commit()
 
 
-class DropRubrics(NbGraderPreprocessor):  # type: ignore[misc]
-    """Leaves rubrics and model answers out of the feedback."""
+class FeedbackPage(Exporter):  # type: ignore[misc]
+    """The page of ``feedback.page``, from a graded notebook and the gradebook."""
 
-    def preprocess(self, nb: Any, resources: Any) -> Any:
-        nb.cells = [cell for cell in nb.cells if RUBRIC not in cell.metadata.get("tags", [])]
-        return nb, resources
+    file_extension = ".html"
+    _marks: Any = None
+
+    def from_notebook_node(self, nb: Any, resources: Any = None, **kw: Any) -> Any:
+        nb, resources = super().from_notebook_node(nb, resources, **kw)
+        student = resources["nbgrader"]["student"]
+        if self._marks is None:  # one exporter serves one command, and a class reads its marks once
+            self._marks = read_marks(_gradebook(resources))
+        parts = list(feedback.parts(student, _findings(nb), answers_in(nb), self._marks))
+        penalty = resources["nbgrader"]["late_penalty"]
+        return feedback.page(student, parts, penalty=penalty), resources
+
+
+def _findings(nb: Any) -> dict[str, Finding]:
+    """What ``Rebuild`` found, by question."""
+    return {name: Finding(*parts) for name, parts in nb.metadata["findings"].items()}
+
+
+def _gradebook(resources: Any) -> Path:
+    return Path(resources["nbgrader"]["db_url"].removeprefix("sqlite:///"))
 
 
 class ExportGrades(ExportPlugin):  # type: ignore[misc]

@@ -11,7 +11,7 @@ import io
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import nbformat
 from PIL import Image
@@ -26,7 +26,37 @@ REST = """# As handed in
 
 Cells and pictures of the submission that no question asks for. Nothing of it was run or checked."""
 RUBRIC = "rubric"  # the tag of cells for the grader alone
+PICTURE = "\n\n![picture {0}, as handed in](attachment:picture-{0}.png)"  # no answer can say so: see harmless
 FORBIDDEN = r"\\(?=(?:href|url|require|class|cssId|style|data|html\w*|unicode|includegraphics)\b)"
+
+
+class Answer(NamedTuple):
+    """A student's answer to a question: code as it was handed in, or harmless Markdown and pictures."""
+
+    text: str = ""  # "" if there is none, or the released cell as it was
+    pictures: tuple[str, ...] = ()  # in base64, not looked at yet
+
+
+def answers(submission: Submission) -> dict[str, Answer]:
+    """The answer to each question."""
+    released = _released_cells()
+    found = {name: _answer_to(name, submission) or Answer() for name in QUESTIONS}
+    return {name: _without(released[name], answer) for name, answer in found.items()}
+
+
+def answers_in(notebook: Any) -> dict[str, Answer]:
+    """The answers that ``rebuilt`` put into a notebook, as ``answers`` gives them."""
+    found = dict.fromkeys(QUESTIONS, Answer())
+    released = _released_cells()
+    for cell in notebook.cells:
+        name = cell.metadata.get("nbgrader", {}).get("grade_id", "")
+        if name in QUESTIONS:
+            attached = [bundle["image/png"] for bundle in cell.get("attachments", {}).values()]
+            text = cell.source
+            for number in range(len(attached), 0, -1):
+                text = text.removesuffix(PICTURE.format(number))
+            found[name] = _without(released[name], Answer(text, tuple(attached)))
+    return found
 
 
 def rebuilt(submission: Submission | None, findings: Mapping[str, Finding]) -> Any:
@@ -67,14 +97,20 @@ def harmless(text: str) -> str:
     return re.sub(FORBIDDEN, r"\\ ", text)
 
 
-def picture(encoded: str) -> str | None:
-    """A picture drawn anew as PNG, in base64; None if it is not one, or too large."""
+def picture(encoded: str, widest: int = 0) -> str | None:
+    """A picture drawn anew as PNG, in base64; None if it is not one, or too large.
+
+    It is made at most ``widest`` pixels wide; 0 leaves its size as it is.
+    """
     try:
         with Image.open(io.BytesIO(base64.b64decode(encoded)), formats=("PNG", "JPEG")) as image:
             if image.width * image.height > PIXELS:
                 return None
             drawn = io.BytesIO()
-            image.convert("RGBA" if image.mode in ("RGBA", "P", "LA") else "RGB").save(drawn, "PNG")
+            copy = image.convert("RGBA" if image.mode in ("RGBA", "P", "LA") else "RGB")
+            if 0 < widest < copy.width:
+                copy = copy.resize((widest, max(1, copy.height * widest // copy.width)))
+            copy.save(drawn, "PNG")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
     return base64.b64encode(drawn.getvalue()).decode()
@@ -83,26 +119,33 @@ def picture(encoded: str) -> str | None:
 def _answer(cell: Any, question: str, submission: Submission, shown: set[int]) -> None:
     """Put the student's answer into the released cell."""
     if QUESTIONS[question].kind != "written":
-        place = submission.place(question)
-        if place is not None:
-            cell.source = submission.cells[place - 1][2][:LENGTH]
-            shown.add(place)
+        shown.update(filter(None, [submission.place(question)]))
+    else:
+        shown.update(submission.own(question))
+    answer = _answer_to(question, submission)
+    if answer is None:
         return
-    text = submission.written(question)
-    places = submission.own(question)
-    images = [image for place in places for image in submission.pictures.get(place, [])]
-    shown.update(places)
-    if text:
-        cell.source = harmless(text)
-        _attach(cell, images)
-
-
-def _attach(cell: Any, images: list[str]) -> None:
-    drawn = [image for image in map(picture, images[:PICTURES]) if image]
+    cell.source = answer.text
+    drawn = [image for image in map(picture, answer.pictures) if image]
     for number, image in enumerate(drawn, start=1):
-        name = f"picture-{number}.png"
-        cell.setdefault("attachments", {})[name] = {"image/png": image}
-        cell.source += f"\n\n![picture {number}, as handed in](attachment:{name})"
+        cell.setdefault("attachments", {})[f"picture-{number}.png"] = {"image/png": image}
+        cell.source += PICTURE.format(number)
+
+
+def _answer_to(question: str, submission: Submission) -> Answer | None:
+    """The answer as it was handed in; None if there is none."""
+    if QUESTIONS[question].kind != "written":
+        place = submission.place(question)
+        return None if place is None else Answer(submission.cells[place - 1][2][:LENGTH])
+    text = submission.written(question)
+    if not text:
+        return None
+    images = [image for place in submission.own(question) for image in submission.pictures.get(place, [])]
+    return Answer(harmless(text), tuple(images[:PICTURES]))
+
+
+def _without(released: str, answer: Answer) -> Answer:
+    return Answer() if answer.text.strip() == released.strip() else answer
 
 
 def _outputs(finding: Finding, question: str) -> list[Any]:
@@ -149,6 +192,13 @@ def _labelled(id: str, text: str) -> Any:
     cell = nbformat.v4.new_markdown_cell(text)
     cell.id = id
     return cell
+
+
+@cache
+def _released_cells() -> dict[str, str]:
+    """The cell that asks for each answer, as it was given out."""
+    cells = _read(RELEASE).cells
+    return {cell.metadata.get("nbgrader", {}).get("grade_id", ""): cell.source for cell in cells}
 
 
 @cache
