@@ -101,6 +101,7 @@ def _demo(arguments: argparse.Namespace) -> None:
         raise SandboxError(reason)
     print(demo(arguments.folder))
     print(f"\nFeedback: {arguments.folder}/feedback/<student>/explore_Adam/explore_Adam.html")
+    print(f"Report on the class: {arguments.folder}/grades/report.html")
 
 
 def _feedback(arguments: argparse.Namespace) -> None:

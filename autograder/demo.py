@@ -15,8 +15,10 @@ from typing import Any
 from adamw_pset.table import write_whole
 from autograder import batch
 from autograder.build import HERE, INSTRUCTOR
+from autograder.feedback import give_back
 from autograder.grading import Row, secret_seed
 from autograder.mistakes import known
+from autograder.report import write_report
 from autograder.submission import NAME, RELEASE
 from autograder.variants import CODE, textbook
 
@@ -101,6 +103,7 @@ def demo(folder: Path) -> str:
     shutil.rmtree(folder, ignore_errors=True)
     kinds = build(folder)
     rows = batch.grade_all(folder / "submitted", folder / "grades", secret_seed())
+    write_report(folder / "grades", give_back(folder / "submitted", folder / "grades", secret_seed()))
     for step in ("generate_assignment", "autograde", "generate_feedback"):
         print(f"nbgrader {step} {NAME} …", flush=True)
         nbgrader(folder, step, NAME)

@@ -98,7 +98,6 @@ def _plain(state: Any) -> None:
             token.tag = "p"
             token.attrs = {"class": "heading"} if token.type == "heading_open" else {}
         for child in token.children or ():
-            child.attrs = {}
             child.content = visible(child.content)  # an entity may stand for anything
 
 

@@ -175,6 +175,22 @@ def test_a_page_needs_nothing_but_itself() -> None:
     assert "@import" not in html
 
 
+def luminance(colour: str) -> float:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_every_colour_of_text_can_be_read() -> None:
+    style = (Path(grading.__file__).parent / "templates" / "style.css").read_text()
+    light, dark = (dict(re.findall(r"--(\w+): (#\w{6})", block)) for block in style.split("@media")[:2])
+    for colours in (light, dark):
+        for name in set(colours) - {"paper", "soft", "line"}:
+            for ground in ("paper", "soft"):
+                low, high = sorted(luminance(colours[each]) for each in (name, ground))
+                assert (high + 0.05) / (low + 0.05) >= 4.5, (name, ground)  # WCAG 2.2, AA
+
+
 # --- what a page says ----------------------------------------------------------------------------------
 
 
