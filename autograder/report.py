@@ -18,7 +18,7 @@ from adamw_pset.table import write_whole
 from autograder import drawings
 from autograder.batch import ATTENTION
 from autograder.feedback import GENERATOR, PAGES, Part, Returned, environment, name_of
-from autograder.grading import NOT_GRADED
+from autograder.grading import BY_HAND, NOT_GRADED
 from autograder.prose import visible
 from autograder.questions import ALL, QUESTIONS, Question
 
@@ -55,8 +55,8 @@ def report(back: Sequence[Returned], attention: Sequence[tuple[str, str, str]]) 
     found = items(back)
     code = [name for name, question in QUESTIONS.items() if question.kind != "written"]
     totals = [("Code", *_totals(back, code))]
-    if whole := _totals(back, list(QUESTIONS))[0]:
-        totals.append(("Everything", whole, sum(question.points for question in ALL)))
+    if any(part.score is not None and part.finding.status == BY_HAND for each in back for part in each.parts):
+        totals.append(("Everything", *_totals(back, list(QUESTIONS))))
     states = Counter(_state(each.parts) for each in back)
     return environment().get_template("report.html").render(
         generator=GENERATOR, n=len(back), states=states, few=len(back) < ENOUGH, enough=ENOUGH, weak=WEAK,
