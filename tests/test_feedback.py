@@ -42,7 +42,8 @@ HOSTILE = [
     "$\\color{white}{x}\\hspace{99999em}\\bbox[red]{x}$", "$\\def\\a{\\a\\a}\\a$", "$$" + "{" * 2000, "&lt;script&gt;",
     "```\"><script>\n</code></pre><script>alert(1)</script>\n```", "| a |\n| --- |\n| <iframe srcdoc=x> |",
     "# H\n<details open ontoggle=alert(1)>", "\" onmouseover=alert(1) x=\"", "{{ 7 * 7 }}{% raw %}", BIDI,
-    ">" * 3000 + "x", "x" * 300_000, "$x$ " * 4000, "&#x202e;&#106;avascript:", "\\begin{align}\n" * 900,
+    ">" * 3000 + "x", "x" * 300_000, "$x$ " * 4000, "&#x202e;&#106;avascript:", "| a |\n| :-: |\n| b |\n\n7. x", "$\\boxed{x}\\phantom{y}\\cancel{z}$",
+    "\\begin{align}\n" * 900,
 ]  # fmt: skip
 
 ALLOWED = {  # every tag of a page, and the attributes that it may have
@@ -163,6 +164,7 @@ def test_honest_answers_are_set() -> None:
         assert wanted in html
     aligned = str(prose.formula("\\begin{aligned}a&=b\\\\c&=d\\end{aligned}"))
     assert aligned.count("<mtr>") == 2
+    assert "<math" not in prose.formula("x" * 5000)  # would take as long as it likes
     assert "\\frac{1" in str(prose.formula("\\def\\x{\\frac{1}{2}}"))  # what cannot be read stays as it is
 
 
@@ -233,6 +235,7 @@ def test_what_is_not_graded_beside_what_is() -> None:
         "Not graded, 6 points · sgdw There is no sgdw in the notebook, and the cell that asks for it is gone. This is not a zero."
         in text
     )
+    assert "There is no sgdw" not in words(page("ada", [CASES["a person's zero"][0]]))
     assert "GRADED WITHOUT A SANDBOX" in words(page("ada", [wrong_part()], confined=False))
 
 
@@ -452,6 +455,7 @@ def test_a_small_class_is_told_so() -> None:
     assert "Fewer than 30 submissions" in text
     assert "Too few submissions to say" in text
     assert "student00" not in text
+    assert [report.Item(ALL[0], [], 0, 0, 0, 0.0, n).weak for n in (29, 30)] == [False, True]
     assert math.isnan(report.correlation([1, 1, 1], [1, 2, 3]))
     low, high = report.interval(0.5, 30)
     assert (low, high) == pytest.approx((0.170, 0.729), abs=5e-4)  # Fisher's, as tables have it
@@ -472,5 +476,6 @@ def test_a_picture_keeps_to_its_frame(right: list[float], yours: list[float]) ->
     assert 2 <= len(plot.y) <= 8
     assert len({tick.label for tick in plot.y}) == len(plot.y)
     assert not any("nan" in points or "inf" in points for points in plot.yours.parts)
+    assert drawings.paths([1, 2, 3], [1, math.nan, 3]).yours.parts == []  # no line over a gap
     scale = {tick.label: tick.place for tick in plot.y}
     assert sorted(scale.values(), reverse=True) == list(scale.values())  # up is more
