@@ -235,7 +235,7 @@ def test_what_is_not_graded_beside_what_is() -> None:
         "Not graded, 6 points · sgdw There is no sgdw in the notebook, and the cell that asks for it is gone. This is not a zero."
         in text
     )
-    assert "There is no sgdw" not in words(page("ada", [CASES["a person's zero"][0]]))
+    assert "no sgdw in the notebook" not in words(page("ada", [CASES["a person's zero"][0]]))
     assert "GRADED WITHOUT A SANDBOX" in words(page("ada", [wrong_part()], confined=False))
 
 
