@@ -105,6 +105,10 @@ def parser() -> Parser:
         "--out", type=Path, default=Path("figures"), metavar="DIR", help="where to write (default: figures)"
     )
     maps.add_argument("--device", default="cpu", help="cpu, or cuda for a GPU (default: cpu)")
+    maps.add_argument(
+        "--cluster", metavar="ADDRESS",
+        help="train on a Dask cluster: the address of its scheduler, such as tcp://10.0.0.1:8786",
+    )  # fmt: skip
 
     checks = commands.add_parser(
         "check",
@@ -146,7 +150,7 @@ def _heatmaps(arguments: argparse.Namespace) -> None:
         tables.append(
             sweep(
                 rule, lrs, decays, data, seeds=arguments.seeds, epochs=arguments.epochs,
-                device=arguments.device, scale_invariant=not arguments.plain,
+                device=arguments.device, cluster=arguments.cluster, scale_invariant=not arguments.plain,
                 save=arguments.out / "runs" / f"{name}.csv",
             )
         )  # fmt: skip

@@ -41,8 +41,8 @@ class StackedMLP:
         return [math.sqrt(2 / n) * torch.randn(n, k, generator=generator) for n, k in self.shapes]
 
     def logits(self, theta: list[Tensor], x: Tensor) -> Tensor:
-        """Logits (runs, batch, classes) for inputs ``x`` (runs, batch, inputs)."""
-        a = x
+        """Logits (runs, batch, classes) for inputs ``x`` (runs, batch, ...)."""
+        a = x.flatten(2)
         for W in theta[:-1]:
             z = _product(a, W)
             a = (_normalised(z)[0] if self.scale_invariant else z).relu_()
@@ -51,10 +51,11 @@ class StackedMLP:
     def gradient(self, theta: list[Tensor], x: Tensor, y: Tensor) -> list[Tensor]:
         """Gradient of each run's mean cross-entropy, in the shapes of ``theta``, by backpropagation.
 
-        ``x`` (runs, batch, inputs), ``y`` (runs, batch).  The same numbers as autograd, without
-        building its graph at every step.
+        ``x`` (runs, batch, ...), ``y`` (runs, batch).  The same numbers as autograd, without building
+        its graph at every step.
         """
-        inputs, norms, a = [x], [], x
+        a = x.flatten(2)
+        inputs, norms = [a], []
         for W in theta[:-1]:
             a = _product(a, W)
             if self.scale_invariant:
@@ -77,6 +78,10 @@ class StackedMLP:
                 delta = _through_norm(delta, *norms.pop())
             gradient.append(_product(a_below.mT, delta))
         return gradient[::-1]
+
+    def total_loss(self, logits: Tensor, y: Tensor) -> Tensor:
+        """Cross-entropy of each run, (runs,), summed over its examples in float64."""
+        return F.cross_entropy(logits.mT, y, reduction="none").sum(1, dtype=torch.float64)
 
     def _last(self, W: Tensor) -> tuple[Tensor, Tensor | None]:
         """The last matrix as it is used, and the factor on it if there is one."""

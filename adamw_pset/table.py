@@ -16,6 +16,7 @@ import pandas as pd
 
 KEY = ["optimizer", "lr", "decay", "seed"]
 METRICS = ["val_accuracy", "val_loss", "train_accuracy", "train_loss"]
+HASHES = "data.hash."  # where a table's settings tell its data, seed by seed
 COLUMNS = [*KEY, *METRICS, "diverged"]
 
 
@@ -100,8 +101,11 @@ def check_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def difference(ours: dict[str, Any], theirs: dict[str, Any], prefix: str = "") -> str | None:
-    """The first setting in which two tables differ, in words; None if they agree."""
-    for name in sorted(set(ours) | set(theirs)):
+    """The first setting in which two tables differ, in words; None if they agree.
+
+    Of data drawn anew for each seed, the seeds that both have must agree.
+    """
+    for name in sorted(set(ours) & set(theirs) if prefix == HASHES else set(ours) | set(theirs)):
         a, b = ours.get(name), theirs.get(name)
         if isinstance(a, dict) and isinstance(b, dict):
             if found := difference(a, b, f"{prefix}{name}."):
@@ -109,6 +113,14 @@ def difference(ours: dict[str, Any], theirs: dict[str, Any], prefix: str = "") -
         elif a != b:
             return f"{prefix}{name} is {_short(b)} there and {_short(a)} here"
     return None
+
+
+def with_hashes(settings: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """``settings`` of data drawn anew for each seed, with the hashes of the seeds of ``other`` too."""
+    ours, theirs = (each.get("data", {}) for each in (settings, other))
+    if not isinstance(ours.get("hash"), dict) or not isinstance(theirs.get("hash"), dict):
+        return settings
+    return settings | {"data": ours | {"hash": theirs["hash"] | ours["hash"]}}
 
 
 def _short(value: Any) -> str:
@@ -127,6 +139,7 @@ def join(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
     for part in parts:
         if found := difference(_shared(first), _shared(settings_of(part))):
             raise TableError(f"these tables do not belong together: {found}")
+        first = with_hashes(first, settings_of(part))
         optimizers |= part.attrs.get("optimizers", {})
     table = check_table(pd.concat([part.assign() for part in parts], ignore_index=True))
     table.attrs.update(first | {"optimizers": optimizers})

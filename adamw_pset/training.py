@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from adamw_pset.data import Data
-from adamw_pset.model import StackedMLP
 from adamw_pset.rule import State
 from adamw_pset.table import METRICS
 from adamw_pset.trial import Stepper
@@ -31,12 +29,32 @@ class Run(NamedTuple):
     seed: int
 
 
+class Net(Protocol):
+    """What training asks of a network: ``theta`` is a list of its parameters, each (runs, ...)."""
+
+    def init(self, generator: torch.Generator) -> list[Tensor]:
+        """Initial parameters of one run."""
+        ...
+
+    def logits(self, theta: list[Tensor], x: Tensor) -> Tensor:
+        """Logits (runs, batch, classes) for inputs ``x`` (runs, batch, ...)."""
+        ...
+
+    def gradient(self, theta: list[Tensor], x: Tensor, y: Tensor) -> list[Tensor]:
+        """Gradient of each run's mean loss, in the shapes of ``theta``; labels ``y`` (runs, batch)."""
+        ...
+
+    def total_loss(self, logits: Tensor, y: Tensor) -> Tensor:
+        """Loss of each run, (runs,), summed over its examples in float64."""
+        ...
+
+
 class Task(NamedTuple):
     """All that a block of runs needs to know."""
 
     step: Stepper
     scheduled: bool  # does the schedule multiply the decay?
-    net: StackedMLP
+    net: Net
     data: dict[int, Data]  # by seed
     epochs: int
     batch_size: int
@@ -55,15 +73,14 @@ def train(task: Task, runs: list[Run], tick: Callable[[], None]) -> pd.DataFrame
     initial = [task.net.init(stream(seed, INIT)) for seed in seeds]
     theta = [torch.stack(Ws).to(task.device)[row] for Ws in zip(*initial, strict=True)]
     state: list[Any] = [State.zeros(W) for W in theta]
-    lr = torch.tensor([run.lr for run in runs], device=task.device).reshape(-1, 1, 1)
-    decay = torch.tensor([run.decay for run in runs], device=task.device).reshape(-1, 1, 1)
+    lr = _beside(theta, [run.lr for run in runs])
+    decay = _beside(theta, [run.decay for run in runs])
 
     data = [task.data[seed] for seed in seeds]
     x_train, y_train, x_val, y_val = (
         torch.stack([getattr(d, name) for d in data]).to(task.device)
         for name in ("x_train", "y_train", "x_val", "y_val")
     )
-    x_train, x_val = x_train.flatten(2), x_val.flatten(2)
     orders = [stream(seed, BATCHES) for seed in seeds]
     n_train = x_train.shape[1]
     per_epoch = n_train // task.batch_size
@@ -76,8 +93,8 @@ def train(task: Task, runs: list[Run], tick: Callable[[], None]) -> pd.DataFrame
                 theta, x_train[each_seed, batch][row], y_train[each_seed, batch][row]
             )
             for k, g in enumerate(gradient):
-                decay_t = s_t * decay if task.scheduled else decay
-                theta[k], state[k] = task.step(theta[k], g, state[k], s_t * lr, decay_t)
+                decay_t = s_t * decay[k] if task.scheduled else decay[k]
+                theta[k], state[k] = task.step(theta[k], g, state[k], s_t * lr[k], decay_t)
         tick()
 
     columns = {
@@ -95,16 +112,22 @@ def train(task: Task, runs: list[Run], tick: Callable[[], None]) -> pd.DataFrame
     return table
 
 
+def _beside(theta: list[Tensor], values: list[float]) -> list[Tensor]:
+    """One value a run, for each parameter in a shape (runs, 1, ...) that broadcasts with it."""
+    column = torch.tensor(values, device=theta[0].device)
+    return [column.reshape(-1, *[1] * (W.ndim - 1)) for W in theta]
+
+
 def evaluate(
-    net: StackedMLP, theta: list[Tensor], x: Tensor, y: Tensor, row: Tensor, chunk: int = 256
+    net: Net, theta: list[Tensor], x: Tensor, y: Tensor, row: Tensor, chunk: int = 256
 ) -> tuple[Tensor, Tensor]:
-    """Accuracy and mean cross-entropy of each run, (runs,); ``x[row]`` and ``y[row]`` are its data."""
+    """Accuracy and mean loss of each run, (runs,); ``x[row]`` and ``y[row]`` are its data."""
     right = torch.zeros(len(row), dtype=torch.int64, device=x.device)
     loss = torch.zeros(len(row), dtype=torch.float64, device=x.device)
     for x_part, y_part in zip(torch.split(x, chunk, 1), torch.split(y, chunk, 1), strict=True):
         logits, labels = net.logits(theta, x_part[row]), y_part[row]
         right += (logits.max(-1).indices == labels).sum(1)  # argmax is slow along a strided axis
-        loss += F.cross_entropy(logits.mT, labels, reduction="none").sum(1, dtype=torch.float64)
+        loss += net.total_loss(logits, labels)
     return right.double() / y.shape[1], loss / y.shape[1]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from adamw_pset.rule import Rule, RuleError, State, check_step, hyperparameters,
 # θ per step and follows the schedule as η does; λ_ℓ2 and λ_torch meet η·s_t inside the rule.
 DECAYS = {"l2": False, "weight_decay": True, "torch_decay": False}
 
-# One step of a stack of runs: (θ, g, state, η, λ) -> (θ, state), with η and λ of shape (runs, 1, 1).
+# One step of a stack of runs: (θ, g, state, η, λ) -> (θ, state), with η and λ of shape (runs, 1, ...).
 Stepper = Callable[[Tensor, Tensor, Any, Tensor, Tensor], tuple[Tensor, Any]]
 
 
@@ -31,9 +31,10 @@ def decay_name(rule: Rule) -> str:
     return found[0]
 
 
-def stepper(rule: Rule, hyper: dict[str, Any]) -> Stepper:
+def stepper(rule: Rule, hyper: dict[str, Any], shapes: Iterable[tuple[int, ...]] = ((4, 2),)) -> Stepper:
     """How to move a stack of runs with ``rule``: all at once if it can, else run by run.
 
+    It is tried on parameters of these ``shapes``.
     Raises ``RuleError`` if the rule cannot be called with ``lr``, its decay and ``hyper``, changes
     its arguments, returns the wrong thing or NaN.  Warns, and says why, when the runs must be
     moved one by one.
@@ -52,13 +53,14 @@ def stepper(rule: Rule, hyper: dict[str, Any]) -> Stepper:
     def run_by_run(theta: Tensor, g: Tensor, state: Any, lr: Tensor, lam: Tensor) -> tuple[Tensor, Any]:
         states = state if isinstance(state, list) else [State.zeros(row) for row in theta]
         steps = []
-        for row, g_row, s, eta, decay_row in zip(theta, g, states, lr.tolist(), lam.tolist(), strict=True):
-            values = {"lr": eta[0][0], decay: decay_row[0][0]}
+        rates = zip(lr.flatten().tolist(), lam.flatten().tolist(), strict=True)
+        for row, g_row, s, (eta, lam_row) in zip(theta, g, states, rates, strict=True):
+            values = {"lr": eta, decay: lam_row}
             steps.append(check_step(rule, row, rule(row, g_row, s, **values, **hyper)))
         return torch.stack([new for new, _ in steps]), [s for _, s in steps]
 
-    alone, alone_error = _try(rule, run_by_run)
-    together, together_error = _try(rule, stacked)
+    alone, alone_error = _try(run_by_run, shapes)
+    together, together_error = _try(stacked, shapes)
     if alone is None and together is None:
         raise RuleError(f"{rule_name(rule)} fails: {_in_words(alone_error)}") from alone_error
     if together is None:
@@ -80,30 +82,35 @@ def _in_words(error: Exception | None) -> str:
     return str(error) if isinstance(error, RuleError) else f"{type(error).__name__}: {error}"
 
 
-def _try(rule: Rule, step: Stepper) -> tuple[Tensor | None, Exception | None]:
-    """θ after two steps on a small stack of runs, or the error."""
-    generator = torch.Generator().manual_seed(0)
-    theta, *gradients = torch.randn(3, 3, 4, 2, generator=generator)
-    lr = torch.tensor([0.1, 0.01, 0.001]).reshape(3, 1, 1)
-    lam = torch.tensor([0.01, 0.1, 0.001]).reshape(3, 1, 1)
-    state: Any = State.zeros(theta)
+def _try(step: Stepper, shapes: Iterable[tuple[int, ...]]) -> tuple[Tensor | None, Exception | None]:
+    """θ after two steps on small stacks of runs, one after the other in a row, or the error."""
     try:
-        for g in gradients:
-            arguments = {"theta": theta, "grad": g, "lr": lr, "its decay": lam, "the state": state}
-            before = {name: [t.clone() for t in _tensors(value)] for name, value in arguments.items()}
-            theta, new_state = step(theta, g, state, lr, lam)
-            for name, value in arguments.items():
-                if not all(map(torch.equal, before[name], _tensors(value))):
-                    raise RuleError(
-                        f"it changes {name} in place; compute a new tensor instead "
-                        "(theta = theta - ..., not theta -= ...)"
-                    )
-            if not theta.isfinite().all():
-                raise RuleError("it returns NaN or infinity on an ordinary step")
-            state = new_state
+        return torch.cat([_two_steps(step, shape).flatten() for shape in shapes]), None
     except Exception as error:
         return None, error
-    return theta, None
+
+
+def _two_steps(step: Stepper, shape: tuple[int, ...]) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    theta: Tensor
+    theta, *gradients = torch.randn(3, 3, *shape, generator=generator)
+    lr = torch.tensor([0.1, 0.01, 0.001]).reshape(3, *[1] * len(shape))
+    lam = torch.tensor([0.01, 0.1, 0.001]).reshape(3, *[1] * len(shape))
+    state: Any = State.zeros(theta)
+    for g in gradients:
+        arguments = {"theta": theta, "grad": g, "lr": lr, "its decay": lam, "the state": state}
+        before = {name: [t.clone() for t in _tensors(value)] for name, value in arguments.items()}
+        theta, new_state = step(theta, g, state, lr, lam)
+        for name, value in arguments.items():
+            if not all(map(torch.equal, before[name], _tensors(value))):
+                raise RuleError(
+                    f"it changes {name} in place; compute a new tensor instead "
+                    "(theta = theta - ..., not theta -= ...)"
+                )
+        if not theta.isfinite().all():
+            raise RuleError("it returns NaN or infinity on an ordinary step")
+        state = new_state
+    return theta
 
 
 def _tensors(value: Any) -> list[Tensor]:

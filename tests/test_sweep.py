@@ -17,6 +17,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from adamw_pset import RuleError, State
+from adamw_pset import blocks
 from adamw_pset import optimizers as O
 from adamw_pset import sweep as public_sweep
 from adamw_pset.data import Data, make_data
@@ -89,7 +90,7 @@ def test_sweep_is_a_loop_over_runs(rule: Rule, decay_name: str, scale_invariant:
 
 @pytest.mark.parametrize(("threads", "block"), [(1, 100), (1, 5), (2, 2), (2, 1), (3, 100)])
 def test_blocks_do_not_change_results(threads: int, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["adamw_pset.sweep"], "_threads", lambda device: threads)
+    monkeypatch.setattr(blocks, "cores", lambda: threads)
     one_by_one = pd.concat([run(lrs=[lr], seeds=[seed], block=1) for lr in LRS for seed in (0, 1, 2)])
     together = run(seeds=3, block=block)  # with one thread and a block of 100: all seeds in one block
     same(together, one_by_one.sort_values(KEY, ignore_index=True))
@@ -271,7 +272,7 @@ def after(calls: float) -> Rule:
 def test_an_interrupted_sweep_goes_on_where_it_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules["adamw_pset.sweep"], "_threads", lambda device: 1)
+    monkeypatch.setattr(blocks, "cores", lambda: 1)
     save, whole = tmp_path / "runs.csv", run(after(math.inf), block=3)
     per_block = 2 * 5 * 3  # epochs, batches, weight matrices
     with pytest.raises(KeyboardInterrupt):
