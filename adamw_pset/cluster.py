@@ -69,7 +69,7 @@ class Cluster(NamedTuple):
 
         futures = self._submit(task, blocks)
         try:
-            for future, table in as_completed(list(futures), with_results=True):
+            for future, table in as_completed(list(futures), loop=self.client.loop, with_results=True):
                 done(len(futures[future]) * task.epochs)
                 yield table
         except KilledWorker as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +15,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from adamw_pset import RuleError, State
-from adamw_pset import blocks
+from adamw_pset import RuleError, State, blocks
 from adamw_pset import optimizers as O
 from adamw_pset import sweep as public_sweep
 from adamw_pset.data import Data, make_data
