@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PATIENCE = 5.0  # seconds to wait for a scheduler to answer
 
 
-class ClusterError(OSError):
+class ClusterError(ValueError):
     """There is no cluster at the address, or it cannot train."""
 
 

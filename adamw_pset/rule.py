@@ -47,6 +47,10 @@ def hyperparameters(rule: Rule) -> dict[str, Any]:
 
     Raises ``RuleError`` unless the first three arguments can be theta, grad and state.
     """
+    if not callable(rule):
+        raise RuleError(
+            f"{rule!r} is not an update rule: give a function rule(theta, grad, state, *, lr, ...)"
+        )
     parameters = list(inspect.signature(rule).parameters.values())
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if len(positional) < 3:

@@ -109,6 +109,8 @@ def sweep(
     epochs, batch_size = positive("epochs", epochs), positive("batch_size", batch_size)
     width = positive("width", width)
     one_of("schedule", schedule, SCHEDULES)
+    if not isinstance(scale_invariant, bool):
+        raise ValueError(f"scale_invariant={scale_invariant!r}: give True or False")
     where = device_at_hand(device) if cluster is None else torch.device(device)
     by_seed = data_of_seeds(data, seeds, batch_size)
     first = by_seed[seeds[0]]

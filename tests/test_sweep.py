@@ -21,7 +21,7 @@ from adamw_pset import sweep as public_sweep
 from adamw_pset.data import Data, make_data
 from adamw_pset.rule import Rule
 from adamw_pset.sweep import sweep
-from adamw_pset.table import COLUMNS, KEY, METRICS, TableError, read_table
+from adamw_pset.table import COLUMNS, KEY, METRICS, TableError, join, read_table
 
 DATA = make_data(classes=4, clusters=2, n_train=160, n_val=100, dim=6)
 LRS, DECAYS = [0.01, 0.1], [1e-3, 1e-2, 1e-1]
@@ -242,6 +242,19 @@ def test_a_rule_that_needs_only_elementwise_operations_gives_no_warning() -> Non
         (lambda: run(device="abacus"), ValueError, "device='abacus'"),
         (lambda: run(data=lambda s: make_data(n_train=100 + s)), ValueError, "all seeds need the same"),
         (lambda: run(data=3), ValueError, "data=3"),
+        (lambda: run(data=lambda s: s), ValueError, "data(0) gave a int: it should make a Data"),
+        (lambda: run(3), RuleError, "3 is not an update rule"),  # type: ignore[arg-type]
+        (lambda: run(lrs=0.01), ValueError, "lrs=0.01: give a list of numbers, such as [0.01, 0.1]"),
+        (lambda: run(decays=["a"]), ValueError, "decays=['a']: give a list of numbers"),
+        (lambda: run(seeds=2.5), ValueError, "seeds=2.5: give how many"),
+        (lambda: run(seeds="ab"), ValueError, "seeds="),
+        (lambda: run(seeds=True), ValueError, "seeds=True"),
+        (lambda: run(epochs="2"), ValueError, "epochs='2'"),
+        (lambda: run(schedule=[]), ValueError, "schedule=[]: choose one of"),
+        (lambda: run(device=None), ValueError, "device=None"),
+        (lambda: run(save=3), ValueError, "save=3: give the name of a file"),
+        (lambda: run(scale_invariant="yes"), ValueError, "scale_invariant='yes': give True or False"),
+        (lambda: run(cluster=8786), ValueError, "cluster=8786: give the address of a Dask scheduler"),
     ],
 )
 def test_errors_name_the_argument(call: Callable[[], Any], error: type[Exception], words: str) -> None:
@@ -317,6 +330,38 @@ class Scaled:
         return O.adamw(theta, grad, state, lr=self.factor * lr, weight_decay=weight_decay)
 
 
+def with_helper(factor: float) -> Rule:
+    """AdamW that calls a helper of its module, which is another one for each factor."""
+    home: dict[str, Any] = {"__name__": "__notebook__", "adamw_": O.adamw}
+    exec(
+        f"def half(x):\n    return {factor} * x\n"
+        "def adamw(theta, grad, state, *, lr, weight_decay):\n"
+        "    return adamw_(theta, half(grad), state, lr=lr, weight_decay=weight_decay)\n",
+        home,
+    )
+    return home["adamw"]  # type: ignore[no-any-return]
+
+
+def with_constant(factor: float) -> Rule:
+    home: dict[str, Any] = {"__name__": "__notebook__", "adamw_": O.adamw, "K": factor}
+    exec(
+        "def adamw(theta, grad, state, *, lr, weight_decay):\n"
+        "    return adamw_(theta, K * grad, state, lr=lr, weight_decay=weight_decay)\n",
+        home,
+    )
+    return home["adamw"]  # type: ignore[no-any-return]
+
+
+def with_tensor(factor: float) -> Rule:
+    large = torch.ones(5000)
+    large[2500] = factor  # where a printed tensor shows dots
+
+    def adamw(theta, grad, state, *, lr, weight_decay):  # type: ignore[no-untyped-def]
+        return O.adamw(theta, grad * large[2500], state, lr=lr, weight_decay=weight_decay)
+
+    return adamw
+
+
 def scaled(factor: float) -> Rule:
     def adamw(theta, grad, state, *, lr, weight_decay):  # type: ignore[no-untyped-def]
         return O.adamw(theta, grad, state, lr=factor * lr, weight_decay=weight_decay)
@@ -324,7 +369,11 @@ def scaled(factor: float) -> Rule:
     return adamw
 
 
-@pytest.mark.parametrize("make", [Scaled, scaled, lambda k: functools.partial(O.adamw, beta1=k / 10)])
+@pytest.mark.parametrize(
+    "make",
+    [Scaled, scaled, with_helper, with_constant, with_tensor, lambda k: Scaled(k).__call__,
+     lambda k: functools.partial(O.adamw, beta1=k / 10)],
+)  # fmt: skip
 def test_other_values_make_another_rule(make: Callable[[float], Rule], tmp_path: Path) -> None:
     run(make(1.0), save=tmp_path / "runs.csv")
     same(run(make(1.0), save=tmp_path / "runs.csv"), run(make(1.0)))
@@ -346,6 +395,32 @@ def test_more_seeds_go_on_from_a_saved_table(tmp_path: Path) -> None:
     same(run(save=save, seeds=2), run(seeds=2))
     same(run(save=save, seeds=1), run(seeds=1))  # fewer: the others stay in the file, not in the table
     assert len(read_table(save)) == 12
+
+
+def by_seed(shift: int, from_seed: int = 0) -> Callable[[int], Data]:
+    """Data drawn anew for each seed; another for seeds from ``from_seed`` up if ``shift`` is not 0."""
+    sizes: dict[str, Any] = {"classes": 4, "clusters": 2, "n_train": 160, "n_val": 100, "dim": 6}
+    return lambda seed: make_data(**sizes, seed=seed + shift * (seed >= from_seed))
+
+
+def test_other_seeds_join_a_saved_table_and_each_seed_s_data_is_known(tmp_path: Path) -> None:
+    save, data = tmp_path / "runs.csv", by_seed(0)
+    run(save=save, data=data, seeds=[2])
+    same(run(save=save, data=data, seeds=[0, 1]), run(data=data, seeds=[0, 1]))
+    assert set(read_table(save).attrs["data"]["hash"]) == {"0", "1", "2"}
+    with pytest.raises(TableError, match=r"data\.hash\.1 is"):
+        run(save=save, data=by_seed(5, from_seed=1), seeds=2)
+    assert len(read_table(save)) == 18
+    together = join([run(O.sgdw, data=data, seeds=2), run(data=data, seeds=3)])
+    assert set(together.attrs["data"]["hash"]) == {"0", "1", "2"}
+
+
+def test_few_runs_are_cut_finer_where_they_are_kept() -> None:
+    runs = [blocks.Run(0.1, 0.1, seed) for seed in range(144)]
+    sizes = {keep: [len(b) for b in blocks.cut(runs, 72, 2, keep)] for keep in (False, True)}
+    assert sizes == {False: [72, 72], True: [18] * 8}
+    assert [len(b) for b in blocks.cut(runs[:10], 72, 2, True)] == [5, 5]
+    assert sum(blocks.cut(runs, 7, 3, True), []) == runs  # noqa: RUF017
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
