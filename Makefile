@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
-SOURCES := adamw_pset autograder tests benchmarks
+SOURCES := adamw_pset adamw_pset_command.py autograder tests benchmarks
 
 .PHONY: heatmaps figures notebook lab demo-course bench test lint clean
 .DELETE_ON_ERROR:

@@ -14,6 +14,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 LOGIT_SCALE = 4.0  # how confident the last layer can be, since the length of its weights is fixed
 NORM_EPS = 1e-12  # so small that the length of the weights really does not matter

@@ -101,7 +101,7 @@ def train(task: Task, runs: list[Run], tick: Callable[[], None]) -> pd.DataFrame
         "val": evaluate(task.net, theta, x_val, y_val, row),
         "train": evaluate(task.net, theta, x_train, y_train, row),
     }
-    finite = torch.stack([W.flatten(1).isfinite().all(1) for W in theta]).all(0)
+    finite = torch.stack([W.reshape(len(W), -1).isfinite().all(1) for W in theta]).all(0)
     table = pd.DataFrame(runs)
     for part, (accuracy, loss) in columns.items():
         table[f"{part}_accuracy"] = accuracy.tolist()

@@ -113,6 +113,20 @@ def test_without_the_answers_the_command_asks_for_rules() -> None:
     assert "the reference rules are not installed here: give --rules NOTEBOOK.ipynb" in done.stderr
 
 
+def test_ctrl_c_while_python_imports_is_a_word() -> None:
+    code = (
+        "import sys\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'torch': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "from adamw_pset_command import main\n"
+        "sys.exit(main())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "\nStopped before anything was begun.\n")
+
+
 def test_tables_survive_the_disk(tmp_path: Path) -> None:
     original = table(diagonal(-2) / 3, "adam_l2")
     original.loc[3, ["val_accuracy", "val_loss"]] = np.nan
