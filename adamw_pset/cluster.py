@@ -36,7 +36,10 @@ class ClusterError(ValueError):
 
 @contextlib.contextmanager
 def on_cluster(address: str) -> Iterator[Workers]:
-    """The workers of the Dask scheduler at ``address``, such as tcp://10.0.0.1:8786."""
+    """The workers of the Dask scheduler at ``address``, such as tcp://10.0.0.1:8786.
+
+    At the end the connection is closed, and the scheduler cancels what it was still asked for.
+    """
     try:
         import distributed
     except ImportError:
@@ -64,7 +67,7 @@ class Cluster(NamedTuple):
     slots: int
 
     def train(self, task: Task, blocks: list[list[Run]], done: Done) -> Generator[pd.DataFrame, None, None]:
-        """The table of each block as it is done.  An interrupt or an error cancels what is pending."""
+        """The table of each block as it is done."""
         from distributed import CancelledError, KilledWorker, as_completed
 
         futures = self._submit(task, blocks)
@@ -81,9 +84,6 @@ class Cluster(NamedTuple):
             raise ClusterError(f"cluster={self.address!r}: the connection was lost ({error})") from error
         except ModuleNotFoundError as error:
             raise ClusterError(f"cluster={self.address!r}: on a worker there is {error}") from error
-        finally:
-            with contextlib.suppress(OSError, CancelledError):
-                self.client.cancel(list(futures), force=True)
 
     def _submit(self, task: Task, blocks: list[list[Run]]) -> dict[Any, list[Run]]:
         """A future for each block; a block gets the data of its own seeds alone."""

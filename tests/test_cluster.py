@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from adamw_pset.table import read_table
 
 SMALL: dict[str, Any] = {"seeds": 3, "epochs": 2, "batch_size": 32, "width": 8, "progress": False}
 HERE = Path(__file__).parent
-START = 40.0  # seconds that a busy machine may take to start a process with torch in it
+START = 60.0  # seconds that a busy machine may take to start a process with torch in it
 
 
 def data(seed: int) -> Any:
@@ -60,7 +61,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         )  # fmt: skip
         with Client(where, set_as_default=False) as client:
             client.wait_for_workers(2, timeout=START)
-        yield where
+            yield where
+            client.shutdown()
     finally:
         for process in reversed(processes):
             process.terminate()
@@ -97,6 +99,29 @@ def marked(folder: Path, seconds: float) -> Rule:
     return rule
 
 
+@contextmanager
+def after_each_block(do: Callable[[], object]) -> Iterator[None]:
+    """Calls ``do`` here whenever a block is done."""
+    train = cluster.Cluster.train
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            cluster.Cluster, "train",
+            lambda self, task, blocks, done: train(self, task, blocks, lambda n: (done(n), do())),
+        )  # fmt: skip
+        yield
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_interrupt_cancels_though_the_session_goes_on(address: str, tmp_path: Path) -> None:
+    with after_each_block(interrupt), pytest.raises(KeyboardInterrupt):
+        run(marked(tmp_path, 0.002), cluster=address, block=1)
+    with Client(address, set_as_default=False) as client:
+        wait_for(lambda: client.run_on_scheduler(lambda dask_scheduler: not dask_scheduler.tasks))
+
+
 @pytest.mark.parametrize("rule", [O.adamw, O.adam_l2, mine])
 def test_the_table_is_the_one_made_here(rule: Rule, address: str) -> None:
     # The same processor: not a digit may differ, in whatever blocks.
@@ -107,19 +132,13 @@ def test_the_table_is_the_one_made_here(rule: Rule, address: str) -> None:
 def test_a_killed_worker_costs_only_time(address: str, tmp_path: Path) -> None:
     rule, killed = marked(tmp_path, 0.001), []
 
-    def kill(progress: int) -> None:
+    def kill() -> None:
         workers = [int(p.name) for p in tmp_path.iterdir() if int(p.name) != os.getpid()]
         if workers and not killed:
             killed.append(workers[0])
             os.kill(workers[0], signal.SIGKILL)
 
-    with pytest.MonkeyPatch.context() as patch:
-        train = cluster.Cluster.train
-
-        def spied(self: Any, task: Any, blocks: Any, done: Any) -> Any:
-            return train(self, task, blocks, lambda n: (done(n), kill(n)))
-
-        patch.setattr(cluster.Cluster, "train", spied)
+    with after_each_block(kill):
         table = run(rule, cluster=address, block=1)
     assert killed
     assert not Path(f"/proc/{killed[0]}").exists()
