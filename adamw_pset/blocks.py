@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 
 import pandas as pd
 import torch
+from threadpoolctl import threadpool_limits
 
 from adamw_pset.training import Run, Task, train
 
@@ -69,7 +70,7 @@ class Threads(NamedTuple):
     def train(self, task: Task, blocks: list[list[Run]], done: Done) -> Generator[pd.DataFrame, None, None]:
         """The table of each block as it is done.  An interrupt or an error stops every thread first."""
         stop = threading.Event()
-        threads_before = torch.get_num_threads()
+        threads_before, blas = torch.get_num_threads(), threadpool_limits(1, "blas")
         lock = threading.Lock()
 
         def work(runs: list[Run]) -> pd.DataFrame:
@@ -86,12 +87,13 @@ class Threads(NamedTuple):
             pending: set[Future[pd.DataFrame]] = {pool.submit(work, runs) for runs in blocks}
             while pending:
                 finished, pending = wait(pending, return_when=FIRST_COMPLETED)
-                for future in finished:
+                for future in sorted(finished, key=lambda each: each.exception() is not None):
                     yield future.result()
         finally:
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             torch.set_num_threads(threads_before)
+            blas.restore_original_limits()
 
 
 def train_block(task: Task, runs: list[Run], tick: Callable[[], None]) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 import torch
+from threadpoolctl import threadpool_limits
 
 from adamw_pset import __version__
 from adamw_pset.blocks import Done, Workers, train_block
@@ -149,6 +150,7 @@ def _block(
                 f"the worker at {get_worker().address} has {name} {version}, and {theirs[name]} is here: "
                 "install the same on both"
             )
+    threadpool_limits(1, "blas")  # for good: other blocks may train in this process
     task: Task = pickle.loads(packed)
     task = task._replace(data={seed: pickle.loads(each) for seed, each in data.items()})
     return train_block(task, [Run(*run) for run in runs], lambda: None)
