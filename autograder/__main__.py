@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from adamw_pset.cli import Parser
-from autograder import batch
+from adamw_pset.table import write_whole
+from autograder import batch, exports, marks
 from autograder.grading import BANNER, NOT_GRADED, secret_seed
 from autograder.leaks import Leak
 from autograder.sandbox import SandboxError, missing
@@ -62,6 +63,11 @@ def parser() -> Parser:
     bundle.add_argument(
         "folder", type=Path, metavar="DIR", help="where to make it; an earlier one is replaced"
     )
+    _add_export(commands.add_parser(
+        "export", help="totals, and files that Canvas and Moodle import",
+        description="Adds up grades.csv. A student with a question that has no score gets no total, and is "
+        "named with the reason; nothing that is not graded becomes a 0.",
+    ))  # fmt: skip
     demo = commands.add_parser("demo", help="make, grade and give back a small course to look at")
     demo.set_defaults(run=_demo)
     demo.add_argument(
@@ -79,6 +85,49 @@ def _grading_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--no-sandbox", action="store_true", help="without bubblewrap: submissions can do anything here"
     )
+
+
+def _add_export(export: argparse.ArgumentParser) -> None:
+    export.set_defaults(run=_export)
+    export.add_argument("to", choices=("csv", "canvas", "moodle"), help="csv: totals.csv, for anything else")
+    export.add_argument("--grades", type=Path, default=Path("grades/grades.csv"), metavar="FILE",
+                        help="default: grades/grades.csv")  # fmt: skip
+    export.add_argument("--marks", type=Path, metavar="FILE",
+                        help="scores given by hand: marks.csv, or nbgrader's gradebook.db")  # fmt: skip
+    export.add_argument("--questions", choices=tuple(exports.CHOICES), default="all",
+                        help="code: while written answers wait (default: all)")  # fmt: skip
+    export.add_argument("--roster", type=Path, metavar="FILE",
+                        help="Canvas's gradebook; Moodle's worksheet or list of participants")  # fmt: skip
+    export.add_argument("--match", default="", metavar="COLUMN",
+                        help="the roster's column with our names (default: what fits most)")  # fmt: skip
+    export.add_argument("--column", default=exports.TITLE, metavar="NAME",
+                        help=f"the assignment there (default: {exports.TITLE})")  # fmt: skip
+    export.add_argument("--out", type=Path, metavar="FILE", help="default: beside grades.csv")
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    if arguments.to == "canvas" and arguments.roster is None:
+        raise ValueError("Canvas needs its own file: export the gradebook there, and give it as --roster")
+    table = exports.read_grades(arguments.grades)
+    given = marks.read_marks(arguments.marks) if arguments.marks else {}
+    known = {(row.student, row.question) for row in table}
+    lost = sorted({student for student, question in given if (student, question) not in known})
+    table = marks.with_marks(table, given)
+    found = exports.totals(table, arguments.questions)
+    where = {"match": arguments.match, "column": arguments.column}
+    if arguments.to == "csv":
+        made = exports.csv_totals(found)
+    elif arguments.to == "canvas":
+        made = exports.canvas(found, arguments.roster, **where)
+    else:
+        words = exports.feedback(table, given, arguments.questions)
+        made = exports.moodle(found, words, arguments.roster, **where)
+    name = {"csv": "totals.csv", "canvas": "canvas.csv", "moodle": "moodle.csv"}[arguments.to]
+    path = arguments.out or arguments.grades.with_name(name)
+    write_whole(path, made.text)
+    for note in [f"{student}: marks, but nothing was handed in" for student in lost] + made.notes:
+        print(note, file=sys.stderr)
+    print(f"Wrote {path}: {sum(total.score is not None for total in found)} of {len(found)} totals")
 
 
 def _jobs(text: str) -> int:

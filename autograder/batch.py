@@ -21,6 +21,7 @@ from adamw_pset.table import write_whole
 from autograder.grading import NOT_GRADED, Finding, Row, grade_folder, rows
 from autograder.questions import ALL
 from autograder.sandbox import Sandbox
+from autograder.spreadsheet import safe
 from autograder.submission import NAME, Submission
 from autograder.variants import CODE, textbook
 
@@ -218,5 +219,5 @@ def _csv(header: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows(lines)
+    writer.writerows([safe(cell) for cell in line] for line in lines)
     return text.getvalue()

@@ -58,7 +58,7 @@ WRONG = {
     "no score column": ("student,question,points\n", "has no column score"),
     "a column misspelt": ("student,question,score,coment\n", "has the column 'coment'"),
     "a column twice": ("student,question,score,score\n", "has the column score twice"),
-    "a comma in a comment": (HEAD + "ada,adamw,1,so, so\n", "line 2 has 5 cells, the header names 4"),
+    "a comma in a comment": (HEAD + "ada,adamw,1,so, so\n", "line 2 has 5 cells, and the header names 4"),
     "a quote left open": (HEAD + 'ada,adamw,1,"so\n', "line 2: unexpected end of data"),
     "empty": ("", "is empty"),
     "not in UTF-8": (b"student,question,score\nJ\xfcrgen,adamw,1\n", "is not in UTF-8"),
