@@ -9,7 +9,7 @@ from pathlib import Path
 
 from adamw_pset.cli import Parser
 from adamw_pset.table import write_whole
-from autograder import batch, exports, marks
+from autograder import batch, exports, gradescope, marks
 from autograder.grading import BANNER, NOT_GRADED, secret_seed
 from autograder.leaks import Leak
 from autograder.sandbox import SandboxError, missing
@@ -68,6 +68,14 @@ def parser() -> Parser:
         description="Adds up grades.csv. A student with a question that has no score gets no total, and is "
         "named with the reason; nothing that is not graded becomes a 0.",
     ))  # fmt: skip
+    scope = commands.add_parser(
+        "gradescope",
+        help="make the autograder that Gradescope runs",
+        description="Writes a zip file for Gradescope's Configure Autograder. It holds the answers and the "
+        "course's seed: keep it to yourself.",
+    )
+    scope.set_defaults(run=_gradescope)
+    scope.add_argument("file", type=Path, metavar="FILE.zip", help="where to write it")
     demo = commands.add_parser("demo", help="make, grade and give back a small course to look at")
     demo.set_defaults(run=_demo)
     demo.add_argument(
@@ -141,6 +149,13 @@ def _release(arguments: argparse.Namespace) -> None:
 
     names = release(arguments.folder)
     print(f"Wrote {len(names)} files to {arguments.folder}, and {arguments.folder}.zip")
+
+
+def _gradescope(arguments: argparse.Namespace) -> None:
+    if arguments.file.suffix != ".zip":
+        raise ValueError(f"{arguments.file} should end in .zip")
+    names = gradescope.archive(arguments.file)
+    print(f"Wrote {len(names)} files to {arguments.file}, the answers and the seed among them: keep it")
 
 
 def _demo(arguments: argparse.Namespace) -> None:

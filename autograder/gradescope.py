@@ -1,0 +1,115 @@
+"""Gradescope: an archive that its harness runs, and the ``results.json`` of a submission.
+
+What is taken for granted of the harness (its documentation, *Autograder Specifications*): the archive
+is unpacked to ``/autograder/source``; ``setup.sh`` runs as root when the image (Ubuntu 22.04) is built;
+``/autograder/run_autograder`` runs for each submission, in a container of its own, and writes
+``/autograder/results/results.json``; the submission lies in ``/autograder/submission`` and who sent it in
+``/autograder/submission_metadata.json``.  The total is the sum of the tests' scores, and a results file
+with no score at all is shown as a failure of the autograder, and gives no grade.
+
+So *not graded* is never a 0: where a code question could not be graded, no test gets a score, and
+the output says why; the instructor looks, or runs it again.  Written answers are no tests:
+give them questions of their own in Gradescope's outline, which people grade with a rubric there.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tomllib
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from adamw_pset.table import write_whole
+from autograder.grading import BY_HAND, NOT_GRADED, Finding, grade_folder, score, secret_seed
+from autograder.questions import ALL
+from autograder.sandbox import Sandbox, SandboxError, missing
+
+ROOT = Path(__file__).resolve().parents[1]
+HARNESS = ("setup.sh", "run_autograder")
+FILES = ("explore_Adam.ipynb", "constraints.txt", "LICENSE")
+
+
+def results(findings: Mapping[str, Finding]) -> dict[str, Any]:
+    """What ``results.json`` holds for these findings, by question."""
+    code = [question for question in ALL if question.kind != "written"]
+    lost = [question for question in code if findings[question.name].status == NOT_GRADED]
+    tests = []
+    for question in code:
+        finding, points = findings[question.name], score(question, findings[question.name])
+        test: dict[str, Any] = {"name": question.title, "max_score": question.points}
+        test |= {"output": finding.message, "output_format": "text", "visibility": "visible"}
+        if points is not None and not lost:
+            test["score"] = points
+        elif points is not None:
+            test["output"] = f"{points:g} of {question.points}, once everything is graded. {finding.message}"
+        else:
+            test["output"] = f"Not graded: {finding.message}"
+        tests.append(test)
+    return {"output": _said(findings, [question.name for question in lost]), "output_format": "text",
+            "test_name_format": "text", "stdout_visibility": "hidden", "tests": tests}  # fmt: skip
+
+
+def _said(findings: Mapping[str, Finding], lost: list[str]) -> str:
+    written = [question for question in ALL if question.kind == "written"]
+    waiting = [question.name for question in written if findings[question.name].status == BY_HAND]
+    lines = []
+    if lost:
+        lines.append(f"No score yet, which is not a 0: {', '.join(lost)} could not be graded.")
+    lines.append(f"Written answers, graded by hand: {', '.join(waiting) or 'none was found'}.")
+    return "\n".join(lines)
+
+
+def run(root: Path) -> dict[str, Any]:
+    """Grade the submission under ``root``, laid out as ``/autograder``, and write its results."""
+    try:
+        if reason := missing():
+            raise SandboxError(reason)
+        with Sandbox() as box:
+            findings, *_ = grade_folder(root / "submission", student(root), secret_seed(), box, {})
+    except SandboxError as error:
+        reason = f"the sandbox did not start, and without it nothing is run: {error}"
+        findings = {question.name: Finding(NOT_GRADED, "", reason) for question in ALL}
+    made = results(findings)
+    write_whole(root / "results" / "results.json", json.dumps(made, indent=1, ensure_ascii=False))
+    return made
+
+
+def student(root: Path) -> str:
+    """Who handed in, from Gradescope's metadata; inputs of the grader are drawn for this name."""
+    path = root / "submission_metadata.json"
+    users = json.loads(path.read_text(encoding="utf-8")).get("users", []) if path.exists() else []
+    return " ".join(sorted(str(user.get("email") or user.get("id")) for user in users)) or "gradescope"
+
+
+def archive(target: Path) -> list[str]:
+    """Write the autograder's zip file; the names in it.
+
+    It holds the reference answers and the course's seed: it is for the instructor's upload, and for no
+    one else.
+    """
+    dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    contents = {name: (ROOT / "autograder" / "harness" / name).read_bytes() for name in HARNESS}
+    contents |= {name: (ROOT / name).read_bytes() for name in FILES}
+    for package in ("adamw_pset", "autograder"):
+        for path in sorted((ROOT / package).glob("*.*")):
+            if path.suffix in (".py", ".json"):
+                contents[f"{package}/{path.name}"] = path.read_bytes()
+    contents["requirements.txt"] = "\n".join([*dependencies["dependencies"], ""]).encode()
+    contents["autograder/seed.txt"] = f"{secret_seed()}\n".encode()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{target.name}.part")
+    with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in contents.items():
+            entry = zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0))
+            entry.external_attr = (0o755 if name in HARNESS else 0o644) << 16
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            file.writestr(entry, content)
+    draft.replace(target)
+    return list(contents)
+
+
+if __name__ == "__main__":
+    print(json.dumps(run(Path(sys.argv[1])), indent=1, ensure_ascii=False))
