@@ -10,7 +10,7 @@ from pathlib import Path
 from adamw_pset.cli import Parser
 from adamw_pset.table import write_whole
 from autograder import batch, exports, gradescope, marks
-from autograder.grading import BANNER, NOT_GRADED, secret_seed
+from autograder.grading import BANNER, NOT_GRADED, Row, secret_seed
 from autograder.leaks import Leak
 from autograder.sandbox import SandboxError, missing
 
@@ -97,7 +97,8 @@ def _grading_arguments(command: argparse.ArgumentParser) -> None:
 
 def _add_export(export: argparse.ArgumentParser) -> None:
     export.set_defaults(run=_export)
-    export.add_argument("to", choices=("csv", "canvas", "moodle"), help="csv: totals.csv, for anything else")
+    export.add_argument("to", choices=("marks", "csv", "canvas", "moodle"),
+                        help="marks: marks.csv, to be filled in by hand; csv: totals.csv")  # fmt: skip
     export.add_argument("--grades", type=Path, default=Path("grades/grades.csv"), metavar="FILE",
                         help="default: grades/grades.csv")  # fmt: skip
     export.add_argument("--marks", type=Path, metavar="FILE",
@@ -120,6 +121,12 @@ def _export(arguments: argparse.Namespace) -> None:
     given = marks.read_marks(arguments.marks) if arguments.marks else {}
     known = {(row.student, row.question) for row in table}
     lost = sorted({student for student, question in given if (student, question) not in known})
+    path = arguments.out or arguments.grades.with_name(
+        f"{'totals' if arguments.to == 'csv' else arguments.to}.csv"
+    )
+    if arguments.to == "marks":
+        _export_marks(table, given, path, arguments.marks)
+        return
     table = marks.with_marks(table, given)
     found = exports.totals(table, arguments.questions)
     where = {"match": arguments.match, "column": arguments.column}
@@ -130,12 +137,19 @@ def _export(arguments: argparse.Namespace) -> None:
     else:
         words = exports.feedback(table, given, arguments.questions)
         made = exports.moodle(found, words, arguments.roster, **where)
-    name = {"csv": "totals.csv", "canvas": "canvas.csv", "moodle": "moodle.csv"}[arguments.to]
-    path = arguments.out or arguments.grades.with_name(name)
     write_whole(path, made.text)
     for note in [f"{student}: marks, but nothing was handed in" for student in lost] + made.notes:
         print(note, file=sys.stderr)
     print(f"Wrote {path}: {sum(total.score is not None for total in found)} of {len(found)} totals")
+
+
+def _export_marks(
+    table: list[Row], given: dict[tuple[str, str], marks.Mark], path: Path, source: Path | None
+) -> None:
+    if path.exists() and (source is None or not source.exists() or not path.samefile(source)):
+        raise ValueError(f"{path} is there already: --marks {path} keeps what it says, and adds what is new")
+    write_whole(path, exports.marks_sheet(table, given))
+    print(f"Wrote {path}: fill in score and comment")
 
 
 def _jobs(text: str) -> int:

@@ -30,6 +30,7 @@ from autograder.questions import QUESTIONS
 from autograder.spreadsheet import FORMULA, Sheet, plain, read_sheet, safe, written
 
 TITLE = "explore_Adam"
+SHEET = (*Row._fields, "comment")
 CANVAS_IDS = ("SIS Login ID", "SIS User ID", "ID")
 MOODLE_IDS = ("Username", "Email address", "ID number", "Identifier")
 CHOICES: Mapping[str, Callable[[str], bool]] = {
@@ -99,6 +100,20 @@ def _total(student: str, rows: Sequence[Row]) -> Total:
 
 def _names(rows: Sequence[Row], status: str) -> str:
     return ", ".join(row.question for row in rows if row.status == status)
+
+
+def marks_sheet(table: Iterable[Row], marks: Mapping[tuple[str, str], Mark]) -> str:
+    """``marks.csv``, to be filled in: a line for each answer that the grader leaves to people.
+
+    ``table`` holds what the grader found.  What ``marks`` says already is in the sheet.
+    """
+    lines: list[Sequence[object]] = [SHEET]
+    for row in table:
+        mark = marks.get((row.student, row.question), Mark(None, ""))
+        if row.score is None or mark != (None, "", False):
+            said = (row.student, row.question, _digits(mark.score), row.max_score, row.status, row.message)
+            lines.append([safe(cell) for cell in (*said, mark.comment)])
+    return written(lines)
 
 
 def csv_totals(found: Sequence[Total]) -> Export:

@@ -15,6 +15,7 @@ from autograder import exports
 from autograder.__main__ import main
 from autograder.batch import _csv, grades_csv
 from autograder.grading import BY_HAND, GRADED, NOT_GRADED, Row
+from autograder.marks import Mark, read_marks
 from autograder.questions import ALL
 
 ALL_POINTS = sum(question.points for question in ALL)
@@ -80,6 +81,23 @@ def test_the_code_part_alone_and_marks(folder: Path) -> None:
     found = {row[0]: row[1] for row in lines(export(folder, "csv", f"--marks={folder / 'marks.csv'}"))}
     assert found["waits"] == str(float(CODE_POINTS + 8))
     assert found["lost"] == str(float(ALL_POINTS - 10))  # a person's 0 is a 0
+
+
+def test_a_sheet_for_marks_is_filled_in_and_grows(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sheet, grades = folder / "marks.csv", f"--grades={folder / 'grades.csv'}"
+    assert main(["export", "marks", grades]) == 0
+    waiting = [("lost", "adamw"), *(("waits", q.name) for q in ALL if q.kind == "written")]
+    assert sorted((row[0], row[1]) for row in lines(sheet.read_text(encoding="utf-8"))[1:]) == sorted(waiting)
+    assert read_marks(sheet) == {}
+    assert main(["export", "marks", grades]) == 2
+    assert f"{sheet} is there already" in capsys.readouterr().err
+    filled = sheet.read_text(encoding="utf-8").replace("lost,adamw,,10.0", "lost,adamw,4,10.0")
+    sheet.write_text(filled, encoding="utf-8")
+    table = [*exports.read_grades(folder / "grades.csv"), *student("=late", written=BY_HAND)]
+    (folder / "grades.csv").write_text(grades_csv(table), encoding="utf-8")
+    assert main(["export", "marks", grades, f"--marks={sheet}"]) == 0
+    assert read_marks(sheet) == {("lost", "adamw"): Mark(4.0, "")}
+    assert "'=late,written_1a_i,," in sheet.read_text(encoding="utf-8")
 
 
 # --- Canvas ----------------------------------------------------------------------------------------

@@ -911,7 +911,7 @@ card_table(pd.concat([tuning_card(table_l2), tuning_card(table_w)]))
 # %% [markdown] written="written_2b_iii"
 # **Model answer.** The peaks are about equally high: 0.934 [0.931, 0.943] and 0.939 [0.936, 0.948] on a fine grid with five seeds,
 # intervals that overlap. What differs is how easily the peak is found. With AdamW a larger share of settings
-# is good (0.39 against 0.24 above 90 %), and, what does not depend on the ranges, the region lies along the axes: one can
+# is good (0.38 against 0.24 above 90 %), and, what does not depend on the ranges, the region lies along the axes: one can
 # fix η, tune λ_w, and keep it when η changes. With ℓ2-Adam the two have to be tuned together, along a diagonal. So with ten
 # trials: AdamW, first one knob and then the other. Caveats: shares depend on the grid's ranges; this is one small,
 # normalised network on synthetic data; on a plain network the picture turns round.

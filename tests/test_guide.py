@@ -1,0 +1,237 @@
+"""The guide against the code: its commands exist, its numbers are true, its examples do what it says."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+pytest.importorskip("nbgrader", reason="pip install -e .[autograder]")
+
+from handed_in import RIGHT
+from nbgrader.apps.nbgraderapp import NbGraderApp
+
+from adamw_pset import cli
+from autograder import batch, demo, exports, grading, jail, sandbox
+from autograder.__main__ import parser
+from autograder.marks import COLUMNS
+from autograder.questions import QUESTIONS
+
+ROOT = Path(__file__).resolve().parents[1]
+GUIDE = (ROOT / "autograder" / "README.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMENTARY = (ROOT / "docs" / "commentary.md").read_text(encoding="utf-8")
+TARGETS = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+
+OTHERS = {("jupyter", "lab"), ("sudo", "apt-get"), ("less", "grades/attention.csv"), ("cd", "autograder")}
+
+pytestmark = pytest.mark.filterwarnings("default")  # of nbgrader's own packages
+
+
+def commands(text: str) -> list[str]:
+    """Every command of a page: the lines of its sh blocks, and the table of the day."""
+    lines = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL)).splitlines()
+    lines += re.findall(r"^\| \d+ \| `(.+?)` \|", text, re.MULTILINE)
+    found = [re.sub(r"^\((.*)\)$", r"\1", line.split("#")[0].strip()) for line in lines]
+    return [part.strip() for line in found for part in line.split("&&") if part.strip()]
+
+
+def exists(command: str) -> None:
+    """Raises if there is no such command, or it does not take these arguments."""
+    words = shlex.split(command)
+    program, arguments = Path(words[0]).name, words[1:]
+    if program == "make":
+        assert set(arguments) <= TARGETS, f"the Makefile has no {arguments}"
+    elif program == "python":
+        assert arguments[:2] == ["-m", "autograder"]
+        parser().parse_args(arguments[2:])
+    elif program == "adamw-pset":
+        if arguments[1:] != ["--help"]:
+            cli.parser().parse_args(arguments)
+    elif program == "nbgrader":
+        assert arguments[0].replace("_", "-") in {name.replace("_", "-") for name in NbGraderApp.subcommands}
+    else:
+        assert (program, *arguments[:1]) in OTHERS
+
+
+@pytest.mark.parametrize("command", sorted({*commands(GUIDE), *commands(README)}))
+def test_each_command_exists(command: str) -> None:
+    exists(command)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["make heatmap", "python -m autograder regrade X", "python -m autograder export excel", "nbgrader grade",
+     "rm -rf grades", "adamw-pset maps"],
+)  # fmt: skip
+def test_a_command_that_does_not_exist_would_be_seen(command: str) -> None:
+    with pytest.raises((AssertionError, SystemExit)):
+        exists(command)
+
+
+def test_the_day_has_ten_commands() -> None:
+    assert re.findall(r"^\| (\d+) \| `", GUIDE, re.MULTILINE) == [str(number) for number in range(1, 11)]
+
+
+FACTS: list[tuple[str, Any, Any]] = [  # what the guide says, the code's value, what the words mean
+    ("ten seconds of processor time", jail.CPU_SECONDS, 10),
+    ("one gigabyte of memory", jail.MEMORY, 1 << 30),
+    ("34 submissions", len(list(demo.submissions())), 34),
+    ("`grades.csv`: `student, question, score, max_score, status, message`", ", ".join(grading.Row._fields),
+     "student, question, score, max_score, status, message"),
+    ("`student, score, max_score, status, message`", ", ".join(exports.Total._fields),
+     "student, score, max_score, status, message"),
+    ("`student, question, score, comment`", ", ".join(COLUMNS), "student, question, score, comment"),
+    ("`graded`", grading.GRADED, "graded"),
+    ("`needs manual grading`", grading.BY_HAND, "needs manual grading"),
+    ("`not graded`", grading.NOT_GRADED, "not graded"),
+    ("`grades.csv`", batch.GRADES, "grades.csv"),
+    ("`attention.csv`", batch.ATTENTION, "attention.csv"),
+    ("`journal.jsonl`", batch.JOURNAL, "journal.jsonl"),
+    ("`autograder/seed.txt`", grading.HERE / "seed.txt", ROOT / "autograder" / "seed.txt"),
+    ("two or three submissions", batch.RARE, 3),
+    ("`SIS Login ID`, `SIS User ID` or `ID`", exports.CANVAS_IDS, ("SIS Login ID", "SIS User ID", "ID")),
+    ("sudo apt-get install bubblewrap", sandbox.INSTALL, "sudo apt-get install bubblewrap"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "value", "meant"), FACTS)
+def test_each_fact_is_true(words: str, value: Any, meant: Any) -> None:
+    assert words in " ".join(GUIDE.split())
+    assert value == meant
+
+
+def test_every_file_that_the_guide_names_exists() -> None:
+    for name in re.findall(r"`((?:source/)?[a-z_A-Z]+\.py)`", GUIDE):
+        assert (ROOT / "autograder" / name).exists(), name
+
+
+# --- the commentary's numbers, from the tables of docs/figures -------------------------------------
+
+
+def value(figure: str, optimizer: str, column: str) -> list[float]:
+    table = pd.read_csv(ROOT / "docs" / "figures" / figure / "tuning.csv").set_index("optimizer")
+    return [float(table.loc[optimizer, name]) for name in (column, f"{column}_low", f"{column}_high")]
+
+
+def said(numbers: list[float], digits: int, sign: str = "") -> str:
+    """A value with its interval, as prose writes it: a true minus sign."""
+    middle, low, high = (f"{number:.{digits}f}".replace("-", "−") for number in numbers)
+    return f"{sign}{middle} [{low}, {high}]"
+
+
+NUMBERS = [
+    f"slope {said(value('plain', 'adam_l2', 'slope'), 2)}",
+    f"move with it ({said(value('plain', 'adamw', 'slope'), 2, '+')})",
+    f"about equally high: {said(value('adam', 'adam_l2', 'best_accuracy'), 3)} and "
+    f"{said(value('adam', 'adamw', 'best_accuracy'), 3)}",
+    f"({value('adam', 'adamw', 'good_fraction')[0]:.2f} against "
+    f"{value('adam', 'adam_l2', 'good_fraction')[0]:.2f} above 90 %)",
+    f"(about {value('notebook', 'adam_l2', 'best_accuracy')[0]:.2f} and "
+    f"{value('notebook', 'adamw', 'best_accuracy')[0]:.2f} on this grid of 9 × 9",
+]
+
+
+@pytest.mark.parametrize("words", NUMBERS)
+def test_each_number_of_the_commentary_is_measured(words: str) -> None:
+    assert words in " ".join(COMMENTARY.split())
+
+
+LAW = {  # rule: powers of (lr, decay) in the effective learning rate, from growth and shrinkage
+    "SGD + ℓ2": ("ηγ/‖θ‖² ∝ (ηλ_ℓ2)^{1/2}", "−1"), "SGDW": ("ηγ/‖θ‖² ∝ λ_w^{1/2}", "0"),
+    "Adam + ℓ2": ("η/‖θ‖ ∝ (η²λ_ℓ2)^{1/3}", "−2"), "AdamW, eq. (1)": ("η/‖θ‖ ∝ λ_w^{1/2}", "0"),
+    "AdamW, PyTorch's λ": ("η/‖θ‖ ∝ (ηλ)^{1/2}", "−1"),
+}  # fmt: skip
+
+
+def test_the_law_of_slopes_stands_for_all_five_rules() -> None:
+    rows = {cells[1].strip(): [cell.strip() for cell in cells] for line in COMMENTARY.splitlines()
+            if len(cells := line.split("|")) == 8}  # fmt: skip
+    assert {rule: (rows[rule][5], rows[rule][6]) for rule in LAW} == LAW
+
+
+def test_every_question_is_answered() -> None:
+    for question in QUESTIONS.values():
+        start = COMMENTARY.index(f"### `{question.name}`: {question.points} points")
+        answer = COMMENTARY[start:].split("\n### ")[0]
+        assert ("**Model answer.**" in answer and "**Rubric.**" in answer) or "| what goes wrong |" in answer
+
+
+# --- its examples, done ---------------------------------------------------------------------------
+
+
+def blocks(heading: str) -> list[str]:
+    section = GUIDE.split(f"\n### {heading}\n")[1].split("\n## ")[0].split("\n### ")[0]
+    return re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+
+
+PROGRAM = """
+import json, sys
+from pathlib import Path
+from autograder import build, worked_numbers
+from adamw_pset.table import write_whole
+write_whole(worked_numbers.TARGET, worked_numbers.build())
+build.main([])
+from autograder.grading import grade_folder, score
+from autograder.questions import QUESTIONS
+from autograder.sandbox import Sandbox
+from autograder.submission import NAME
+handed_in = json.loads(Path(build.STUDENT).read_text())
+answers = json.loads(sys.argv[1])
+for cell in handed_in["cells"]:
+    cell["source"] = answers.get(cell["metadata"].get("nbgrader", {}).get("grade_id"), cell["source"])
+folder = Path("submitted/ada") / NAME
+folder.mkdir(parents=True)
+(folder / f"{NAME}.ipynb").write_text(json.dumps(handed_in))
+import autograder.grading as grading
+grading.ALL = [QUESTIONS[name] for name in ("adamw", "share_left")]
+with Sandbox() as box:
+    found, *_ = grade_folder(folder, "ada", "seed", box, {})
+print(json.dumps({name: [*finding, score(QUESTIONS[name], finding)] for name, finding in found.items()}))
+"""
+
+
+def test_a_mistake_and_a_question_are_added_as_the_guide_says(tmp_path: Path) -> None:
+    """In a copy of the repository: the blocks of the guide, then what ``make notebook`` does."""
+    if reason := sandbox.missing():
+        pytest.skip(reason)
+    (mistake,), (draw, question, cells) = blocks("A mistake"), blocks("A question")
+    for text in (mistake, draw + question + cells):
+        assert len([line for line in text.splitlines() if line]) < 20
+    for name in ("adamw_pset", "autograder"):
+        shutil.copytree(
+            ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "submitted")
+        )
+    for file, anchor, text in (
+        ("mistakes_rules.py", "RULE_MISTAKES = (\n", f"RULE_MISTAKES = (\n{mistake.rstrip()},\n"),
+        ("questions.py", "def _draw_grads", draw + "\n\ndef _draw_grads"),
+        ("questions.py", "ALL = (\n", f"ALL = (\n{question.rstrip()},\n"),
+        ("source/explore_Adam.py", '# %% question="adamw"', cells + '\n# %% question="adamw"'),
+    ):
+        path = tmp_path / "autograder" / file
+        content = path.read_text(encoding="utf-8")
+        assert content.count(anchor) == 1, (file, anchor)
+        path.write_text(content.replace(anchor, text), encoding="utf-8")
+    line = "theta = (1 - weight_decay) * theta"
+    assert line in RIGHT["adamw"]
+    answers = {
+        "adamw": RIGHT["adamw"].replace(line, "theta = (1 - weight_decay * weight_decay) * theta"),
+        "share_left": "def share_left(weight_decay, steps):\n    return (1 - weight_decay) ** steps\n",
+    }
+    command = [sys.executable, "-c", PROGRAM, json.dumps(answers)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["adamw"][1:] == ["decay_squared", re.findall(r'"(.*)"', mistake)[1], 0.0]
+    assert found["share_left"] == [grading.GRADED, "", "Right.", 2.0]
+    student = (tmp_path / "explore_Adam.ipynb").read_text(encoding="utf-8")
+    assert "share_left" in student
+    assert "** steps" not in student
