@@ -26,6 +26,10 @@ REFERENCES = """## References
 - D. Kingma and J. Ba, *Adam: A Method for Stochastic Optimization*, ICLR 2015, arXiv 1412.6980.
 - A. Kosson, B. Messmer and M. Jaggi, *Rotational Equilibrium: How Weight Decay Balances Learning Across
   Neural Networks*, arXiv 2305.17212.
+- T. van Laarhoven, *L2 Regularization versus Batch and Weight Normalization*, arXiv 1706.05350: the
+  effective learning rate of scale-invariant weights.
+- G. Zhang, C. Wang, B. Xu and R. Grosse, *Three Mechanisms of Weight Decay Regularization*, ICLR 2019,
+  arXiv 1810.12281: what decay does with and without normalisation.
 """
 
 

@@ -31,6 +31,19 @@
 # `autograder/questions.py`. Written answers ask for a derivation or for the reading of a student's own
 # maps, so they are graded by hand; the functions beside them are graded automatically. Neither
 # presupposes the other: a wrong function next to a right derivation loses the function's points only.
+#
+# **What students get wrong on paper, and what helps.** `check` names what is wrong in code; in office hours it is these.
+#
+# - *1(a)(i): "so weight decay and ℓ2 are the same."* Ask for λ_w in numbers at η = 0.1 and at η = 0.01, with the same λ_ℓ2.
+# - *1(a)(ii): the penalty is taken out of g and put into m*, or the decay keeps its η. Ask which lines a change of η or β1 touches:
+#   it should be none that holds λ_w. Whoever claims that the two are equivalent with momentum can run both for two steps.
+# - *1(b)(i): the sum begins with α^t, or (1−β2) is forgotten.* Let them write v_1 and v_2 out, and compare with G_1 and G_2.
+# - *1(b)(ii): one θ is checked*, and for an eigenvector of M a λ fits. Point at "for every θ", and ask for two θ that need different λ.
+# - *1(b)(iii): M^{−1/2}θ is differentiated as if M were a number.* Have the norm written as θᵀM^{−1}θ first; then say what changes from
+#   step to step.
+# - *2(a): the paper's AdamW "is" PyTorch's.* Set η to a tenth in both and compare the decay of one step.
+# - *2(b): the highest accuracy is taken for the finding.* Both peaks are about equally high. Cover the colours, and ask along which
+#   line one would walk to stay in the good region.
 
 # %% folded=true
 # Finds the package, or installs it from the folder or the zip file that this notebook came in.
