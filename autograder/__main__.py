@@ -9,7 +9,7 @@ from pathlib import Path
 
 from adamw_pset.cli import Parser
 from adamw_pset.table import write_whole
-from autograder import batch, exports, gradescope, marks
+from autograder import batch, exports, gradescope, marks, platforms
 from autograder.grading import BANNER, NOT_GRADED, Row, secret_seed
 from autograder.leaks import Leak
 from autograder.sandbox import SandboxError, missing
@@ -109,8 +109,8 @@ def _add_export(export: argparse.ArgumentParser) -> None:
                         help="Canvas's gradebook; Moodle's worksheet or list of participants")  # fmt: skip
     export.add_argument("--match", default="", metavar="COLUMN",
                         help="the roster's column with our names (default: what fits most)")  # fmt: skip
-    export.add_argument("--column", default=exports.TITLE, metavar="NAME",
-                        help=f"the assignment there (default: {exports.TITLE})")  # fmt: skip
+    export.add_argument("--column", default=platforms.TITLE, metavar="NAME",
+                        help=f"the assignment there (default: {platforms.TITLE})")  # fmt: skip
     export.add_argument("--out", type=Path, metavar="FILE", help="default: beside grades.csv")
 
 
@@ -133,10 +133,10 @@ def _export(arguments: argparse.Namespace) -> None:
     if arguments.to == "csv":
         made = exports.csv_totals(found)
     elif arguments.to == "canvas":
-        made = exports.canvas(found, arguments.roster, **where)
+        made = platforms.canvas(found, arguments.roster, **where)
     else:
         words = exports.feedback(table, given, arguments.questions)
-        made = exports.moodle(found, words, arguments.roster, **where)
+        made = platforms.moodle(found, words, arguments.roster, **where)
     write_whole(path, made.text)
     for note in [f"{student}: marks, but nothing was handed in" for student in lost] + made.notes:
         print(note, file=sys.stderr)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from autograder import exports
+from autograder import exports, platforms
 from autograder.__main__ import main
 from autograder.batch import _csv, grades_csv
 from autograder.grading import BY_HAND, GRADED, NOT_GRADED, Row
@@ -64,12 +64,19 @@ def test_a_total_only_where_every_question_has_a_score(
     most = str(ALL_POINTS)
     assert found["student"] == ["score", "max_score", "status", "message"]
     assert found["007"] == [str(ALL_POINTS - 2.5), f"{most}.0", GRADED, ""]
-    assert found["lost"] == ["", f"{most}.0", NOT_GRADED, "not graded: adamw"]
+    assert found["lost"] == ["", f"{most}.0", NOT_GRADED, "not graded: adamw: " + LEFT.replace(";=", ";'=")]
     assert found["waits"][:3] == ["", f"{most}.0", BY_HAND]
     said = capsys.readouterr()
     assert "lost: no total; not graded: adamw" in said.err
     assert "waits: no total; needs manual grading: written_1a_i, " in said.err
     assert "4 of 6 totals" in said.out
+
+
+def test_one_reason_for_everything_is_said_once() -> None:
+    rows = [Row("cut", q.name, None, q.points, NOT_GRADED, "cut off.") for q in ALL]
+    assert exports.totals(rows)[0].message == "not graded: every question: cut off."
+    rows[3] = rows[3]._replace(message="gone.")
+    assert exports.totals(rows)[0].message == "not graded: every question"
 
 
 def test_the_code_part_alone_and_marks(folder: Path) -> None:
@@ -262,7 +269,7 @@ def test_no_file_of_ours_holds_a_formula(cell: str) -> None:
         lambda: grades_csv([row]),
         lambda: _csv(("student", "question", "what"), [(cell, "", cell)]),
         lambda: exports.csv_totals([total]).text,
-        lambda: exports.moodle([total], {cell: exports.feedback([row], {}, "all")[cell]}).text,
+        lambda: platforms.moodle([total], {cell: exports.feedback([row], {}, "all")[cell]}).text,
     ]
     for make in makers:
         for line in lines(make())[1:]:

@@ -20,7 +20,7 @@ from handed_in import RIGHT
 from nbgrader.apps.nbgraderapp import NbGraderApp
 
 from adamw_pset import cli
-from autograder import batch, demo, exports, grading, jail, sandbox
+from autograder import batch, demo, exports, grading, jail, platforms, sandbox
 from autograder.__main__ import parser
 from autograder.marks import COLUMNS
 from autograder.questions import QUESTIONS
@@ -98,7 +98,7 @@ FACTS: list[tuple[str, Any, Any]] = [  # what the guide says, the code's value, 
     ("`journal.jsonl`", batch.JOURNAL, "journal.jsonl"),
     ("`autograder/seed.txt`", grading.HERE / "seed.txt", ROOT / "autograder" / "seed.txt"),
     ("two or three submissions", batch.RARE, 3),
-    ("`SIS Login ID`, `SIS User ID` or `ID`", exports.CANVAS_IDS, ("SIS Login ID", "SIS User ID", "ID")),
+    ("`SIS Login ID`, `SIS User ID` or `ID`", platforms.CANVAS_IDS, ("SIS Login ID", "SIS User ID", "ID")),
     ("sudo apt-get install bubblewrap", sandbox.INSTALL, "sudo apt-get install bubblewrap"),
 ]  # fmt: skip
 
