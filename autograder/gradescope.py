@@ -1,8 +1,8 @@
 """Gradescope: an archive that its harness runs, and the ``results.json`` of a submission.
 
-What is taken for granted of the harness (*Autograder Specifications*, as remembered; not tried there): the
-archive is unpacked to ``/autograder/source``; ``setup.sh`` runs as root when the image (Ubuntu 22.04) is built;
-``/autograder/run_autograder`` runs for each submission, in a container of its own, and writes
+What is taken for granted of the harness (*Autograder Specifications*, as remembered; not tried there):
+the archive is unpacked to ``/autograder/source``; ``setup.sh`` runs as root when the image (Ubuntu 22.04)
+is built; ``/autograder/run_autograder`` runs for each submission, in a container of its own, and writes
 ``/autograder/results/results.json``; the submission lies in ``/autograder/submission`` and who sent it in
 ``/autograder/submission_metadata.json``.  The total is the sum of the tests' scores, and a results file
 with no score at all is shown as a failure of the autograder, and gives no grade.
