@@ -28,11 +28,12 @@ notebook: .venv/autograder.done  ## rebuild every notebook and the numbers behin
 demo-course: .venv/autograder.done  ## a class of submissions, graded and given back, in demo-course/
 	$(BIN)/python -m autograder demo demo-course
 
-bench: .venv/core.done  ## the sweep against torch.optim, torch.func, JAX and the limit
+bench: .venv/autograder.done  ## the sweep against torch.optim, torch.func, JAX and the limit; grading against nbgrader
 	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
 	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check 'jax==0.10.2' || \
 		{ echo "JAX could not be installed: measured without it"; rm -rf .venv-bench; }
 	$(BIN)/python benchmarks/sweep.py $(if $(WRITE),--write)
+	$(BIN)/python benchmarks/grading.py $(if $(WRITE),--write)
 
 test: .venv/test.done  ## the whole test suite, with linter and type checker
 	$(BIN)/ruff check $(SOURCES)

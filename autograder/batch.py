@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import csv
+import fcntl
+import hashlib
 import io
 import json
-import multiprocessing
 import re
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing.util import Finalize
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from tqdm import tqdm
 
 from adamw_pset.table import write_whole
 from autograder.grading import NOT_GRADED, Finding, Row, grade_folder, rows
+from autograder.jobs import in_jobs
 from autograder.questions import ALL
 from autograder.sandbox import Sandbox
 from autograder.spreadsheet import safe
@@ -36,7 +37,7 @@ class Graded(NamedTuple):
     findings: dict[str, Finding]
     keys: dict[str, str]  # of the findings that the journal keeps
     notes: list[tuple[str, str]]  # (question or "", what a person should know)
-    answers: dict[str, str]  # text of the cells that hold an answer, without blank lines
+    answers: dict[str, str]  # a hash of the cells that hold an answer of the student's own making
 
 
 def students(submitted: Path) -> list[str]:
@@ -57,21 +58,23 @@ def grade_all(
     """Grade every submission of ``submitted`` and write ``grades.csv`` and ``attention.csv`` to ``out``.
 
     What was found is kept in ``journal.jsonl`` as soon as it is known: run again, only what has
-    changed is graded.  Raises ``ValueError`` for a folder without submissions.
+    changed is graded.  Raises ``ValueError`` for a folder without submissions, and for an ``out`` that
+    another run is writing to.
     """
     names = students(submitted)
     out.mkdir(parents=True, exist_ok=True)
-    journal = read_journal(out / JOURNAL)
     graded = {}
     with open(out / JOURNAL, "a", encoding="utf-8") as file:
-        work = _results(submitted, names, seed, journal, jobs, confined)
+        _claim(file, out)
+        work = _results(submitted, names, seed, read_journal(out / JOURNAL), jobs, confined)
         for result in tqdm(work, total=len(names), unit=" submissions", disable=not progress):
             file.write(_journalled(result))
             file.flush()
             graded[result.student] = result
-    table = [row for name in names for row in rows(name, graded[name].findings, confined)]
-    write_whole(out / GRADES, grades_csv(table))
-    write_whole(out / ATTENTION, _csv(("student", "question", "what"), attention([graded[n] for n in names])))
+        table = [row for name in names for row in rows(name, graded[name].findings, confined)]
+        write_whole(out / GRADES, grades_csv(table))
+        odd = attention([graded[name] for name in names])
+        write_whole(out / ATTENTION, _csv(("student", "question", "what"), odd))
     return table
 
 
@@ -103,8 +106,8 @@ def attention(graded: Sequence[Graded]) -> list[tuple[str, str, str]]:
     for each in graded:
         for question, text in each.answers.items():
             shared[question, text].append(each.student)
-    for (question, text), who in shared.items():
-        if 1 < len(who) <= RARE and len(text) > 60 and _lines(textbook(question)) != text:
+    for (question, _), who in shared.items():
+        if 1 < len(who) <= RARE:
             found += [(one, question, f"the same cell as {_others(one, who)}") for one in who]
     return sorted(found)
 
@@ -134,8 +137,14 @@ def overview(table: Sequence[Row]) -> str:
 # --- the work ------------------------------------------------------------------------------------------
 
 
-_box: Sandbox | None = None
-_journal: Mapping[str, Finding] = {}
+def _claim(journal: IO[str], out: Path) -> None:
+    """Hold ``out`` until ``journal`` is closed, or this process ends in whatever way."""
+    try:
+        fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ValueError(
+            f"another run is grading to {out}: wait until it ends, or give another folder with --out"
+        ) from None
 
 
 def _results(
@@ -146,33 +155,17 @@ def _results(
     jobs: int,
     confined: bool,
 ) -> Iterator[Graded]:
+    """What comes of each submission, in the order in which they are done."""
+    folders = [submitted / name / NAME for name in names]
     if jobs == 1:
         with Sandbox(confined) as box:
-            for name in names:
-                yield _grade(submitted / name / NAME, seed, box, journal)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, _start, (confined, journal)) as pool:
-        tasks = [pool.submit(_task, submitted / name / NAME, seed) for name in names]
-        try:
-            for task in as_completed(tasks):
-                yield task.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            for folder in folders:
+                yield _grade(seed, journal, box, folder)
+    else:
+        yield from in_jobs(jobs, partial(Sandbox, confined), partial(_grade, seed, journal), folders)
 
 
-def _start(confined: bool, journal: Mapping[str, Finding]) -> None:
-    global _box, _journal
-    _box, _journal = Sandbox(confined).__enter__(), journal
-    Finalize(None, _box.__exit__, (None, None, None), exitpriority=1)
-
-
-def _task(folder: Path, seed: str) -> Graded:
-    assert _box is not None
-    return _grade(folder, seed, _box, _journal)
-
-
-def _grade(folder: Path, seed: str, box: Sandbox, journal: Mapping[str, Finding]) -> Graded:
+def _grade(seed: str, journal: Mapping[str, Finding], box: Sandbox, folder: Path) -> Graded:
     """Grade one folder; an error of ours costs no one a point and does not end the batch."""
     student = folder.parent.name
     try:
@@ -197,8 +190,9 @@ def _answers(submission: Submission) -> dict[str, str]:
     answers = {}
     for kind, _, text in submission.cells:
         for name in re.findall(r"^def +(\w+)", text, re.MULTILINE) if kind == "code" else ():
-            if name in CODE:
-                answers[name] = _lines(text)
+            lines = _lines(text)
+            if name in CODE and len(lines) > 60 and lines != _lines(textbook(name)):
+                answers[name] = hashlib.sha256(lines.encode(errors="surrogatepass")).hexdigest()
     return answers
 
 

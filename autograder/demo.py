@@ -76,24 +76,24 @@ def build(folder: Path) -> dict[str, str]:
 
 def submissions() -> Iterator[tuple[str, str]]:
     """What it is, and the text of the file."""
-    yield "right", _notebook(RIGHT | WRITTEN)
-    yield "right, in numpy", _notebook(RIGHT | WRITTEN | {"adamw": IN_NUMPY})
-    yield "nothing answered", _notebook({})
+    yield "right", notebook(RIGHT | WRITTEN)
+    yield "right, in numpy", notebook(RIGHT | WRITTEN | {"adamw": IN_NUMPY})
+    yield "nothing answered", notebook({})
     for mistake, question in COMMON.items():
         source = next(source for entry, _, source in known(question) if entry.id == mistake)
-        yield f"{mistake} in {question}", _notebook(RIGHT | {question: source})
+        yield f"{mistake} in {question}", notebook(RIGHT | {question: source})
     for kind, source in HOSTILE.items():
-        yield kind, _notebook(RIGHT | {"adamw": source})
-    yield "script in an answer", _notebook(RIGHT | {"written_1a_i": "<script>alert(1)</script> Done."})
-    yield "cut off", _notebook(RIGHT)[:4000]
+        yield kind, notebook(RIGHT | {"adamw": source})
+    yield "script in an answer", notebook(RIGHT | {"written_1a_i": "<script>alert(1)</script> Done."})
+    yield "cut off", notebook(RIGHT)[:4000]
     yield "empty file", ""
-    yield "without ids", _notebook(RIGHT | WRITTEN, ids=False)
-    yield "adamw twice", _notebook(RIGHT, more=NEVER + "return theta, state\n")
+    yield "without ids", notebook(RIGHT | WRITTEN, ids=False)
+    yield "adamw twice", notebook(RIGHT, more=NEVER + "return theta, state\n")
     yield (
         "its cell deleted",
-        _notebook({name: source for name, source in RIGHT.items() if name != "sgdw"}, "sgdw"),
+        notebook({name: source for name, source in RIGHT.items() if name != "sgdw"}, "sgdw"),
     )
-    yield "a syntax error", _notebook(RIGHT | {"adam_l2": RIGHT["adam_l2"].replace("return", "retrun")})
+    yield "a syntax error", notebook(RIGHT | {"adam_l2": RIGHT["adam_l2"].replace("return", "retrun")})
 
 
 def demo(folder: Path) -> str:
@@ -135,7 +135,7 @@ def table(kinds: Mapping[str, str], rows: list[Row]) -> str:
     )
 
 
-def _notebook(answers: Mapping[str, str], deleted: str = "", more: str = "", ids: bool = True) -> str:
+def notebook(answers: Mapping[str, str], deleted: str = "", more: str = "", ids: bool = True) -> str:
     made: Any = copy.deepcopy(json.loads(RELEASE.read_text(encoding="utf-8")))
     cells: list[Any] = []
     for cell in made["cells"]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import re
 import resource
 import struct
 from pathlib import Path
@@ -18,22 +19,26 @@ NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET = (
 )  # fmt: skip
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REC, MS_PRIVATE = 1, 2, 4, 16384, 1 << 18
 PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, PR_CAPBSET_DROP = 1, 38, 22, 24
+MADV_HUGEPAGE, MADV_COLLAPSE = 14, 25
 MEGABYTE = 1 << 20
-CPU_SECONDS, MEMORY, FILE_SIZE, CELL_SIZE = 10, 1024 * MEGABYTE, 8 * MEGABYTE, "16m"
+# A right answer needs a twentieth of a second and a few megabytes.
+CPU_SECONDS, MEMORY, FILE_SIZE, CELL_SIZE = 4, 1024 * MEGABYTE, 8 * MEGABYTE, "16m"
 
 CELL = "/cell"  # the one folder that can be written to
 
 # Refused system calls, by architecture: audit number, then those that start programs or processes,
-# open sockets, look into other processes, change mounts and namespaces, or reach into the kernel.
+# open sockets, look into other processes, change mounts and namespaces, or reach into the kernel; and
+# System V's shared memory and queues, which no limit of a process counts.
 CALLS = {
     "x86_64": (0xC000003E, (
         57, 58, 59, 322, 41, 42, 49, 50, 101, 310, 311, 165, 166, 155, 161, 272, 308, 321, 248, 249, 250,
         298, 319, 323, 246, 320, 175, 313, 176, 303, 304, 179, 167, 168, 169, 164, 227, 159, 103, 163, 135,
-        212,
+        212, 29, 30, 31, 64, 65, 66, 67, 68, 69, 70, 71, 220, 240,
     )),
     "aarch64": (0xC00000B7, (
         221, 281, 198, 203, 200, 201, 117, 270, 271, 40, 39, 41, 51, 97, 268, 280, 217, 218, 219,
         241, 279, 282, 104, 294, 105, 273, 106, 264, 265, 60, 224, 225, 142, 170, 112, 171, 116, 89, 92,
+        180, 186, 187, 188, 189, 190, 191, 192, 193, 194, 195, 196, 197,
     )),
 }  # fmt: skip
 NEW_CALLS = (424, 425, 426, 427, 428, 429, 430, 431, 432, 433, 434, 438, 442)  # the same numbers everywhere
@@ -43,6 +48,7 @@ EPERM, ENOSYS = 1, 38
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
+libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 
 
 def separate() -> None:
@@ -84,6 +90,11 @@ def die_with_parent() -> None:
     _do(libc.prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0))
 
 
+def go_first() -> None:
+    """Where the machine runs out of memory, have the kernel end this process before any other."""
+    Path("/proc/self/oom_score_adj").write_text("1000")
+
+
 def renounce() -> None:
     """Give up every privilege for good, and refuse the system calls of ``CALLS``."""
     for capability in range(64):
@@ -100,6 +111,25 @@ def renounce() -> None:
 def used() -> int:
     """Bytes of address space that this process has."""
     return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+
+
+def threads(process: int) -> int:
+    """How many threads a process has; 0 where it is gone."""
+    try:
+        return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[17])
+    except (OSError, IndexError):
+        return 0
+
+
+def collapse() -> None:
+    """Put this process's memory into huge pages, as far as the kernel does that (Linux 6.1)."""
+    huge = 2 * MEGABYTE
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        if found := re.match(r"([0-9a-f]+)-([0-9a-f]+) rw-p \S+ 00:00 0\s*(\[heap\])?$", line):
+            start, end = -(-int(found[1], 16) // huge) * huge, int(found[2], 16) // huge * huge
+            if end > start:
+                libc.madvise(start, end - start, MADV_HUGEPAGE)
+                libc.madvise(start, end - start, MADV_COLLAPSE)
 
 
 def _program(machine: str) -> bytes:

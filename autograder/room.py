@@ -10,6 +10,7 @@ import ast
 import importlib.util
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -81,8 +82,8 @@ def bubblewrap(folder: Path) -> list[str]:
     command = [
         "bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--clearenv",
         "--setenv", "LANG", "C.UTF-8", "--setenv", "HOME", CELL, "--setenv", "TMPDIR", CELL,
-        "--setenv", "OMP_NUM_THREADS", "1",
-        "--proc", "/proc", "--dev", "/dev", "--tmpfs", CELL, "--dir", "/room",
+        "--setenv", "OMP_NUM_THREADS", "1", "--setenv", "PYTHONHASHSEED", "0",
+        "--proc", "/proc", "--dev", "/dev", *_bounded(), "--tmpfs", CELL, "--dir", "/room",
     ]  # fmt: skip
     for place in ("/usr", "/bin", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime"):
         if os.path.islink(place):
@@ -105,6 +106,12 @@ def bubblewrap(folder: Path) -> list[str]:
             command += ["--ro-bind", str(folder / "empty"), str(site / library)]
     command += ["--ro-bind", str(folder / "code"), "/room"]
     return [*command, "--chdir", CELL, "--remount-ro", "/", "--remount-ro", "/dev", "--"]
+
+
+def _bounded() -> list[str]:
+    """The size of the folder to write to, for cells that cannot have one of their own (bubblewrap 0.7)."""
+    told = subprocess.run(["bwrap", "--help"], capture_output=True, text=True)
+    return ["--size", str(16 << 20)] if "--size" in told.stdout + told.stderr else []
 
 
 def boot(folder: Path, confined: bool) -> str:

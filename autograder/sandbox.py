@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import inspect
+import os
+import re
 import shutil
 import socket
 import subprocess
@@ -22,7 +25,8 @@ from adamw_pset.observe import Stopped
 from autograder import wire
 from autograder.room import boot, bubblewrap, stage
 
-PATIENCE = 60.0  # seconds for an answer's calls all together; the worker's own limits come first
+PATIENCE = 30.0  # seconds for an answer's calls all together; the worker's own limits come first
+PREFIX, YOUNG = "grader-", 60.0  # of our folders in /tmp; seconds in which one may still be claimed
 INSTALL = "sudo apt-get install bubblewrap"
 
 
@@ -37,6 +41,22 @@ def missing() -> str:
     if not shutil.which("bwrap"):
         return "bubblewrap is missing, and without it a submission could do anything here: " + INSTALL
     return ""
+
+
+def clear_away() -> None:
+    """Remove the folders of graders that were killed; a living one holds a lock on its own."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        try:
+            status = folder.lstat()
+            if status.st_uid != os.getuid() or time.time() - status.st_mtime < YOUNG:
+                continue
+            descriptor = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW)
+        except OSError:  # another one was faster
+            continue
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
 
 
 class Answer(NamedTuple):
@@ -55,19 +75,27 @@ class Sandbox:
 
     def __init__(self, confined: bool = True) -> None:
         self.confined = confined
-        self._folder = Path(tempfile.mkdtemp(prefix="grader-"))
+        clear_away()
+        self._folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        self._claim = os.open(self._folder, os.O_RDONLY)
+        fcntl.flock(self._claim, fcntl.LOCK_SH)
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._nested = True
 
     def __enter__(self) -> Sandbox:
-        stage(self._folder)
-        self._start()
+        try:
+            stage(self._folder)
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop()
         shutil.rmtree(self._folder, ignore_errors=True)
+        os.close(self._claim)
 
     @contextlib.contextmanager
     def answer(self, cells: Sequence[tuple[int, str]], question: str, own: Sequence[int]) -> Iterator[Answer]:
@@ -118,13 +146,14 @@ class Sandbox:
         self._control, theirs = socket.socketpair()
         with theirs:
             number = theirs.fileno()
-            command = [sys.executable, "-I", "-B", "-c", boot(self._folder, self.confined), str(number),
+            command = [sys.executable, "-P", "-s", "-B", "-c", boot(self._folder, self.confined), str(number),
                        "confined" if self.confined else "open"]  # fmt: skip
             if self.confined:
                 command = [*bubblewrap(self._folder), *command]
             self._process = subprocess.Popen(
                 command, pass_fds=[number], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE, env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
+                stderr=subprocess.PIPE,
+                env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"},
             )  # fmt: skip
         try:
             hello = wire.receive(self._control, deadline=time.monotonic() + PATIENCE)
@@ -257,6 +286,7 @@ def _error(kind: str, message: str, where: str) -> Exception:
     """What a student's function raised, under its own name; it carries the line it came from."""
     if kind == "MemoryError":
         return Stopped("out_of_memory")
+    message = re.sub(r"\b0x[0-9a-f]{6,}\b", "0x…", message)  # an address is another in every process
     bases: tuple[type[Exception], ...] = (Exception,)
     if kind in ("NotImplementedError", "TypeError"):
         bases = ({"NotImplementedError": NotImplementedError, "TypeError": TypeError}[kind],)

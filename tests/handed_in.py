@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 from collections.abc import Iterator, Mapping
@@ -72,3 +73,13 @@ def grade_one(box: Sandbox, question: str, source: str, before: str = "", seed: 
 def submission(folder: Path, content: Any) -> Submission:
     """What is read of a notebook."""
     return read(hand_in(folder, "someone", content))
+
+
+def descendants(pid: int) -> set[int]:
+    """The processes that ``pid`` and its descendants have started, as far as they are alive."""
+    found: set[int] = set()
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for child in map(int, children.read_text().split()):
+                found |= {child} | descendants(child)
+    return found

@@ -6,11 +6,6 @@ import contextlib
 import csv
 import inspect
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,7 +16,7 @@ from handed_in import RIGHT, grade_one, hand_in, notebook
 
 from autograder import batch, grading, worked_numbers
 from autograder.__main__ import main
-from autograder.batch import GRADES, JOURNAL, grade_all, grades_csv
+from autograder.batch import GRADES, grade_all, grades_csv
 from autograder.grading import BY_HAND, GRADED, NOT_GRADED, Finding, score
 from autograder.mistakes import known
 from autograder.questions import ALL, QUESTIONS
@@ -161,12 +156,6 @@ def test_a_class_is_graded(small_class: Path, tmp_path: Path) -> None:
     assert rows["dora", "adamw"]["message"] == "This question is still open."
 
 
-def test_the_same_at_any_number_of_jobs_and_again(small_class: Path, tmp_path: Path, box: Sandbox) -> None:
-    for out, jobs in (("one", 1), ("two", 2), ("one", 1)):
-        grade_all(small_class, tmp_path / out, SEED, jobs=jobs, progress=False)
-    assert (tmp_path / "one" / GRADES).read_bytes() == (tmp_path / "two" / GRADES).read_bytes()
-
-
 @pytest.mark.usefixtures("shared")
 def test_a_regrade_touches_only_what_changed(
     small_class: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -194,28 +183,6 @@ def test_a_regrade_touches_only_what_changed(
     graded.clear()
     grade_all(small_class, tmp_path, "another seed", progress=False)
     assert len(graded) == 3 * len(CODE)
-
-
-def test_killed_and_started_again_it_comes_out_the_same(
-    small_class: Path, tmp_path: Path, box: Sandbox
-) -> None:
-    program = (
-        "import sys; from pathlib import Path; from autograder.batch import grade_all; "
-        f"grade_all(Path({str(small_class)!r}), Path({str(tmp_path / 'killed')!r}), {SEED!r}, progress=False)"
-    )
-    root = Path(grading.__file__).parents[1]
-    running = subprocess.Popen([sys.executable, "-c", program], cwd=root, start_new_session=True)
-    journal = tmp_path / "killed" / JOURNAL
-    while not (journal.exists() and journal.stat().st_size):
-        assert running.poll() is None
-        time.sleep(0.05)
-    os.killpg(running.pid, signal.SIGKILL)
-    running.wait()
-    assert not (tmp_path / "killed" / GRADES).exists()  # nothing half-written
-    journal.write_bytes(journal.read_bytes() + b'{"cut')
-    grade_all(small_class, tmp_path / "killed", SEED, progress=False)
-    grade_all(small_class, tmp_path / "whole", SEED, progress=False)
-    assert (tmp_path / "killed" / GRADES).read_bytes() == (tmp_path / "whole" / GRADES).read_bytes()
 
 
 @pytest.mark.usefixtures("shared")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import socket
 import struct
+import tempfile
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from handed_in import RIGHT, grade_one
+from handed_in import IMPORTS, RIGHT, descendants, grade_one
 
 from adamw_pset import State
 from autograder import sandbox, wire
@@ -124,6 +128,17 @@ ATTACKS = {
     "a fork bomb of threads": ("", rule("""
         import threading, time
         while True: threading.Thread(target=time.sleep, args=(60,)).start()
+        """)),
+    "a fork bomb of small threads": ("", rule("""
+        import threading, time
+        threading.stack_size(32768)
+        while True: threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+        """)),
+    "shared memory that no limit counts": ("", rule("""
+        import ctypes, platform
+        call = ctypes.CDLL(None, use_errno=True).syscall
+        for number in {"x86_64": [29, 64, 68, 240], "aarch64": [194, 190, 186, 180]}[platform.machine()]:
+            if call(number, 0, 1 << 20, 0o1600, 0, 0, 0) >= 0: raise AssertionError("REACHED", number)
         """)),
     "system calls by their numbers": ("", rule("""
         import ctypes, platform
@@ -347,6 +362,72 @@ def test_a_message_that_announces_too_much_is_not_read() -> None:
 def test_without_bubblewrap_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "sudo apt-get install bubblewrap" in sandbox.missing()
+
+
+@pytest.fixture(scope="module")
+def other_job(box: Sandbox) -> Iterator[Sandbox]:
+    """A second sandbox beside ``box``, as a second job has one."""
+    with Sandbox() as made:
+        yield made
+
+
+REACHING = {  # for what another job has, at the same time, under the same user
+    "signals": "import os\nfor pid in [*range(2, 40_000), -1]:\n    try: os.kill(pid, 9)\n    except OSError: pass",
+    "process groups": "import os\nfor group in range(2, 40_000):\n    try: os.killpg(group, 9)\n    except OSError: pass",
+    "tracing": "import ctypes\nfor pid in range(1, 999):\n    if ctypes.CDLL(None).ptrace(16, pid, 0, 0) == 0: raise AssertionError('REACHED', pid)",
+    "priorities": "import os\nfor pid in range(2, 40_000):\n    try: os.setpriority(os.PRIO_PROCESS, pid, 19)\n    except OSError: continue\n    raise AssertionError('REACHED', pid)",
+    "names in shared memory": "import os\nfor folder in ('/dev/shm', '/dev/mqueue', '/run', '/var/tmp'):\n    if os.path.isdir(folder) and os.access(folder, os.W_OK): raise AssertionError('REACHED', folder)",
+    "a full disk": "import os\ntry:\n    for i in range(99): open(str(i), 'wb').write(bytes(1 << 20))\nexcept OSError: pass",
+    "all the memory": "kept = [bytearray(b'x' * (1 << 26)) for _ in range(64)]",
+    "all the threads": "import threading, time\nthreading.stack_size(32768)\nwhile True: threading.Thread(target=time.sleep, args=(9,), daemon=True).start()",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REACHING)
+def test_one_job_s_submission_does_not_reach_another_s(name: str, box: Sandbox, other_job: Sandbox) -> None:
+    cells = [(1, IMPORTS + "import os, threading\n"), (2, RIGHT["weight_decay_factor"]),
+             (3, "def left_here():\n    return len(os.listdir('.')), threading.active_count()\n")]  # fmt: skip
+    with (
+        other_job.answer(cells, "weight_decay_factor", [2]) as factor,
+        other_job.answer(cells, "left_here", [3]) as left,
+    ):
+        finding = grade_one(box, "adamw", rule(REACHING[name]))
+        assert finding.mistake, finding
+        assert "REACHED" not in finding.message, finding
+        assert factor.value(0.5, 0.1) == 0.05
+        assert left.value() == (0, 1)
+
+
+def test_a_cell_goes_first_where_memory_ends(box: Sandbox) -> None:
+    """The kernel ends what has the highest score; the grader and its worker keep theirs."""
+    assert box._process is not None
+    with box.answer([(1, RIGHT["counterexample"])], "counterexample", [1]) as answer:
+        scores = [
+            int(Path(f"/proc/{pid}/oom_score_adj").read_text()) for pid in descendants(box._process.pid)
+        ]
+        assert answer.value is not None
+    assert sorted(scores)[-1] == 1000
+    assert scores.count(1000) == 1
+
+
+def test_what_differs_from_process_to_process_is_in_no_sentence(box: Sandbox, other_job: Sandbox) -> None:
+    """Addresses, the order of sets, random numbers: a regrade says the same."""
+    body = "import random\nraise ValueError(object(), {'a', 'b', 'c'}, random.random(), np.random.rand(), torch.rand(1))"
+    said = {grade_one(one, "adamw", rule(body)).message for one in (box, other_job)}
+    assert len(said) == 1, said
+
+
+def test_folders_of_killed_graders_are_cleared_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    for name in ("grader-dead", "grader-alive", "grader-young", "other"):
+        (tmp_path / name / "code").mkdir(parents=True)
+        if name != "grader-young":
+            os.utime(tmp_path / name, (1, 1))
+    alive = os.open(tmp_path / "grader-alive", os.O_RDONLY)
+    fcntl.flock(alive, fcntl.LOCK_SH)
+    sandbox.clear_away()
+    os.close(alive)
+    assert {path.name for path in tmp_path.iterdir()} == {"grader-alive", "grader-young", "other"}
 
 
 def test_a_worker_that_dies_is_replaced(box: Sandbox) -> None:
