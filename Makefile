@@ -33,7 +33,7 @@ bench: .venv/autograder.done  ## the sweep against torch.optim, torch.func, JAX 
 	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check 'jax==0.10.2' || \
 		{ echo "JAX could not be installed: measured without it"; rm -rf .venv-bench; }
 	$(BIN)/python benchmarks/sweep.py $(if $(WRITE),--write)
-	$(BIN)/python benchmarks/grading.py $(if $(WRITE),--write)
+	PYTHONPATH=. $(BIN)/python benchmarks/grading.py $(if $(WRITE),--write)
 
 test: .venv/test.done  ## the whole test suite, with linter and type checker
 	$(BIN)/ruff check $(SOURCES)

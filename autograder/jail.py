@@ -113,10 +113,11 @@ def used() -> int:
     return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 
-def threads(process: int) -> int:
-    """How many threads a process has; 0 where it is gone."""
+def threads(process: int, proc: int) -> int:
+    """How many threads a process has, by the open folder ``proc`` (/proc may be hidden); 0 if it is gone."""
     try:
-        return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[17])
+        with open(os.open(f"{process}/stat", os.O_RDONLY, dir_fd=proc)) as file:
+            return int(file.read().rpartition(")")[2].split()[17])
     except (OSError, IndexError):
         return 0
 

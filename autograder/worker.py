@@ -96,17 +96,18 @@ def watch(connection: socket.socket, confined: bool, nested: bool) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
         os.setsid()
+        proc = os.open("/proc", os.O_DIRECTORY)
         if nested:
             jail.separate()
         cell = os.fork()
         if cell == 0:
             lock_and_serve(connection, confined, nested)
-        wire.send(connection, {"died": _end_of(cell, connection)})
+        wire.send(connection, {"died": _end_of(cell, connection, proc)})
     finally:
         os._exit(0)
 
 
-def _end_of(cell: int, connection: socket.socket) -> str:
+def _end_of(cell: int, connection: socket.socket, proc: int) -> str:
     hung_up = select.poll()
     hung_up.register(connection, select.POLLHUP | select.POLLERR)
     deadline = time.monotonic() + WALL_SECONDS
@@ -117,7 +118,7 @@ def _end_of(cell: int, connection: socket.socket) -> str:
                 return "time"
             signalled = os.WIFSIGNALED(status)
             return f"signal {os.WTERMSIG(status)}" if signalled else f"exit {os.WEXITSTATUS(status)}"
-        late, many = time.monotonic() > deadline, jail.threads(cell) > THREADS
+        late, many = time.monotonic() > deadline, jail.threads(cell, proc) > THREADS
         if late or many or hung_up.poll(20):
             os.kill(cell, signal.SIGKILL)
             os.waitpid(cell, 0)

@@ -130,9 +130,9 @@ ATTACKS = {
         while True: threading.Thread(target=time.sleep, args=(60,)).start()
         """)),
     "a fork bomb of small threads": ("", rule("""
-        import threading, time
-        threading.stack_size(32768)
-        while True: threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+        import _thread, time
+        _thread.stack_size(32768)
+        while True: _thread.start_new_thread(time.sleep, (60,))
         """)),
     "shared memory that no limit counts": ("", rule("""
         import ctypes, platform
@@ -263,6 +263,11 @@ def test_delegation_gets_a_readable_reason(name: str, box: Sandbox) -> None:
         ("while True: pass", "takes too long"),
         ("kept = [bytearray(1 << 28) for _ in range(64)]", "more memory"),
         ("import os\nos._exit(7)", "exit 7"),
+        (
+            "import _thread, time\n_thread.stack_size(32768)\n"
+            "while True:\n    try: _thread.start_new_thread(time.sleep, (60,))\n    except RuntimeError: time.sleep(1)",
+            "too many threads",
+        ),
         ("import ctypes\nctypes.string_at(0)", "signal 11"),
         ("raise SystemExit(3)", "SystemExit"),
         ("raise KeyError('k')", "KeyError: 'k'\n    line 2:  raise KeyError('k')"),
@@ -379,7 +384,7 @@ REACHING = {  # for what another job has, at the same time, under the same user
     "names in shared memory": "import os\nfor folder in ('/dev/shm', '/dev/mqueue', '/run', '/var/tmp'):\n    if os.path.isdir(folder) and os.access(folder, os.W_OK): raise AssertionError('REACHED', folder)",
     "a full disk": "import os\ntry:\n    for i in range(99): open(str(i), 'wb').write(bytes(1 << 20))\nexcept OSError: pass",
     "all the memory": "kept = [bytearray(b'x' * (1 << 26)) for _ in range(64)]",
-    "all the threads": "import threading, time\nthreading.stack_size(32768)\nwhile True: threading.Thread(target=time.sleep, args=(9,), daemon=True).start()",
+    "all the threads": "import _thread, time\n_thread.stack_size(32768)\nwhile True: _thread.start_new_thread(time.sleep, (60,))",
 }  # fmt: skip
 
 
