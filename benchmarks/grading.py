@@ -1,8 +1,10 @@
 """Grading a class, ours beside stock nbgrader: ``make bench`` prints it, ``--write`` keeps it in docs/.
 
 Stock nbgrader gets its default settings and a notebook of the same questions whose check cells are
-ordinary asserts; it is measured on a sample, ours on the whole class, in turns.  The unit is seconds a
-submission; the time that a command needs when nothing is left to do is taken off nbgrader's, not off ours.
+ordinary asserts; it is measured on a sample, ours on the whole class, in turns.  The time that a command
+needs when nothing is left to do is taken off nbgrader's, not off ours.  Submissions that never end are
+measured apart; hostile ones are kept from stock nbgrader, which would run a fork bomb on this machine, and
+count as plain.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +27,7 @@ from tqdm import tqdm
 
 from adamw_pset.table import write_whole
 from autograder.build import INSTRUCTOR
-from autograder.classroom import ENDLESS, write_class
+from autograder.classroom import write_class
 from autograder.demo import CONFIG, RIGHT
 from autograder.questions import QUESTIONS
 from autograder.sandbox import missing
@@ -32,7 +35,7 @@ from autograder.submission import NAME, NotReadable, find, read
 from autograder.variants import CODE
 from autograder.worked_numbers import worked
 
-SIZE, SAMPLE, JOBS, ROUNDS, SEED = 500, ENDLESS, 2, 2, 1
+SIZE, SAMPLE, JOBS, ROUNDS, SEED = 500, 16, 2, 2, 1
 IMPORTS = """import numpy as np
 import pandas as pd
 import torch
@@ -88,34 +91,42 @@ def main() -> None:
 
 
 def comparison(folder: Path, size: int) -> str:
-    """The table: stock nbgrader, nbgrader with our plugin, and ``python -m autograder grade``."""
+    """The table: stock nbgrader, nbgrader with our settings, and ``python -m autograder grade``."""
     kinds = write_class(folder / "class", size, SEED)
-    students = sorted(kinds)
-    sample = students[:SAMPLE]
-    stock, plugin = folder / "stock", folder / "plugin"
-    make_stock_course(stock, folder / "class", sample)
-    make_our_course(plugin, folder / "class", sample)
-    ours: list[Run] = []
-    seconds: dict[str, float] = {"stock": 0.0, "plugin": 0.0}
+    endless = [student for student, kind in kinds.items() if kind == "endless"]
+    plain = [student for student, kind in kinds.items() if kind not in ("endless", "hostile")]
+    courses = {
+        "stock nbgrader autograde": folder / "stock",
+        "nbgrader autograde, our settings": folder / "plugin",
+    }
+    sample = {"plain": plain[:SAMPLE], "endless": endless[:ROUNDS]}
+    make_stock_course(folder / "stock", folder / "class", sample["plain"] + sample["endless"])
+    make_our_course(folder / "plugin", folder / "class", sample["plain"] + sample["endless"])
+    seconds: Counter[tuple[str, str]] = Counter()
+    ours = Run(0.0, 0.0, "")
     for number in tqdm(range(ROUNDS), unit=" rounds"):
-        for name, course in (("stock", stock), ("plugin", plugin)):
-            release(course, sample[number::ROUNDS])
-            seconds[name] += nbgrader(course, "autograde").seconds - nbgrader(course, "autograde").seconds
+        for name, course in courses.items():
+            for sort, students in sample.items():
+                release(course, students[number::ROUNDS])
+                seconds[name, sort] += nbgrader(course, "autograde").seconds
+                seconds[name, sort] -= nbgrader(course, "autograde").seconds  # nothing is left to do
         part = folder / f"part{number}"
-        for student in students[number::ROUNDS]:
+        for student in sorted(kinds)[number::ROUNDS]:
             shutil.copytree(folder / "class" / student, part / student)
-        ours.append(grade(part, folder / f"grades{number}"))
-    whole = sum(run.seconds for run in ours)
-    each = {"stock nbgrader autograde": seconds["stock"] / len(sample),
-            "nbgrader autograde with our settings": seconds["plugin"] / len(sample),
-            f"python -m autograder grade --jobs {JOBS}": whole / size}  # fmt: skip
-    lines = [machine(), "", f"{'':42}{'s a submission':>15}{'x ours':>9}{'s for ' + str(size):>12}"]
-    lines += [f"{n:42}{s:>15.2f}{s * size / whole:>9.1f}{s * size:>12.0f}" for n, s in each.items()]
-    counted = ", ".join(f"{sum(k.startswith(kind) for k in kinds.values())} {kind}"
-                        for kind in dict.fromkeys(k.split(":")[0] for k in kinds.values()))  # fmt: skip
-    largest = max(run.megabytes for run in ours)
-    lines += ["", f"{size} submissions: {counted}", f"nbgrader was measured on {len(sample)} of them"]
-    return "\n".join([*lines, f"the largest process of ours held {largest:.0f} MB"])
+        run = grade(part, folder / f"grades{number}")
+        ours = Run(ours.seconds + run.seconds, max(ours.megabytes, run.megabytes), "")
+    lines = [machine().partition("; 144")[0], ""]
+    lines.append(f"{'':42}{'plain, s each':>14}{'endless, s each':>17}{f'all {size}, s':>12}{'x ours':>8}")
+    for name in courses:
+        each = {sort: seconds[name, sort] / len(students) for sort, students in sample.items()}
+        whole = (size - len(endless)) * each["plain"] + len(endless) * each["endless"]
+        numbers = f"{each['plain']:>14.2f}{each['endless']:>17.1f}{whole:>12.0f}{whole / ours.seconds:>8.1f}"
+        lines.append(f"{name:42}{numbers}")
+    lines.append(f"{f'python -m autograder grade --jobs {JOBS}':42}{'':31}{ours.seconds:>12.0f}{1:>8.1f}")
+    counted = Counter(kind.split(":")[0] for kind in kinds.values())
+    lines += ["", f"{size} submissions: " + ", ".join(f"{n} {kind}" for kind, n in counted.most_common())]
+    lines.append(f"ours took {ours.seconds / size:.2f} s a submission, and {ours.megabytes:.0f} MB a process")
+    return "\n".join(lines)
 
 
 # --- the contestants -----------------------------------------------------------------------------------
