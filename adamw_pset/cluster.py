@@ -73,7 +73,9 @@ class Cluster(NamedTuple):
 
         futures = self._submit(task, blocks)
         try:
-            for future, table in as_completed(list(futures), loop=self.client.loop, with_results=True):
+            for future in as_completed(list(futures), loop=self.client.loop):
+                table = future.result()
+                future.release()
                 done(len(futures[future]) * task.epochs)
                 yield table
         except KilledWorker as error:
@@ -82,7 +84,7 @@ class Cluster(NamedTuple):
                 "memory perhaps: try a smaller block"
             ) from error
         except CancelledError as error:
-            raise ClusterError(f"cluster={self.address!r}: the connection was lost ({error})") from error
+            raise ClusterError(f"cluster={self.address!r}: the connection was lost") from error
         except ModuleNotFoundError as error:
             raise ClusterError(f"cluster={self.address!r}: on a worker there is {error}") from error
 

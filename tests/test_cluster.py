@@ -61,8 +61,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         )  # fmt: skip
         with Client(where, set_as_default=False) as client:
             client.wait_for_workers(2, timeout=START)
-            yield where
-            client.shutdown()
+        yield where
     finally:
         for process in reversed(processes):
             process.terminate()
@@ -238,3 +237,13 @@ def test_no_cluster_at_the_address_is_one_line(
     printed = capsys.readouterr().err
     assert words in printed
     assert len(printed.splitlines()) == 1
+
+
+def test_a_cluster_that_ends_is_one_line(address: str, tmp_path: Path) -> None:  # the last: it ends this one
+    def end() -> None:
+        with Client(address, set_as_default=False) as client:
+            client.shutdown()
+
+    with after_each_block(end), pytest.raises(ClusterError, match="the connection was lost"):
+        run(cluster=address, block=1, save=tmp_path / "runs.csv")
+    same(run(save=tmp_path / "runs.csv"), run())  # it goes on here
