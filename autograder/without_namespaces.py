@@ -25,7 +25,8 @@ USER = 62182  # has no entry in /etc/passwd, and owns no file
 PROCESSES = 32
 ARGUMENTS = {
     "--unshare-all": 0, "--die-with-parent": 0, "--new-session": 0, "--clearenv": 0, "--proc": 1, "--dev": 1,
-    "--tmpfs": 1, "--size": 1, "--dir": 1, "--chdir": 1, "--remount-ro": 1, "--setenv": 2, "--symlink": 2, "--ro-bind": 2,
+    "--tmpfs": 1, "--size": 1, "--dir": 1, "--chdir": 1, "--remount-ro": 1,
+    "--setenv": 2, "--symlink": 2, "--ro-bind": 2,
 }  # fmt: skip
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
 # Not dumpable: processes of the same user cannot look into each other's memory.
