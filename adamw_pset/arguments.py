@@ -92,11 +92,14 @@ def _size(data: Data) -> tuple[Any, ...]:
     return data.x_train.shape, data.x_val.shape, data.classes
 
 
-def device_at_hand(name: Any) -> torch.device:
-    """The device of this name, if tensors can be made on it here."""
+def device_at_hand(name: Any, elsewhere: bool = False) -> torch.device:
+    """The CPU or a GPU of this name, if tensors can be made on it here, or ``elsewhere`` perhaps."""
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        if device.type not in ("cpu", "cuda"):
+            raise ValueError(f"device={name!r}: choose cpu or cuda")
+        if not elsewhere:
+            torch.empty(0, device=device)
     except (RuntimeError, AssertionError, TypeError) as error:
         raise ValueError(f"device={name!r} is not at hand here: {str(error).splitlines()[0]}") from None
     return device

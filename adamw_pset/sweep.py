@@ -111,7 +111,7 @@ def sweep(
     one_of("schedule", schedule, SCHEDULES)
     if not isinstance(scale_invariant, bool):
         raise ValueError(f"scale_invariant={scale_invariant!r}: give True or False")
-    where = device_at_hand(device) if cluster is None else torch.device(device)
+    where = device_at_hand(device, elsewhere=cluster is not None)
     by_seed = data_of_seeds(data, seeds, batch_size)
     first = by_seed[seeds[0]]
 

@@ -252,6 +252,8 @@ def test_a_rule_that_needs_only_elementwise_operations_gives_no_warning() -> Non
         (lambda: run(epochs="2"), ValueError, "epochs='2'"),
         (lambda: run(schedule=[]), ValueError, "schedule=[]: choose one of"),
         (lambda: run(device=None), ValueError, "device=None"),
+        (lambda: run(device="meta"), ValueError, "device='meta': choose cpu or cuda"),
+        (lambda: run(device="abacus", cluster="tcp://127.0.0.1:9"), ValueError, "device='abacus'"),
         (lambda: run(save=3), ValueError, "save=3: give the name of a file"),
         (lambda: run(scale_invariant="yes"), ValueError, "scale_invariant='yes': give True or False"),
         (lambda: run(cluster=8786), ValueError, "cluster=8786: give the address of a Dask scheduler"),
