@@ -29,8 +29,17 @@ ARGUMENTS = {
     "--setenv": 2, "--symlink": 2, "--ro-bind": 2,
 }  # fmt: skip
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
-# Not dumpable: processes of the same user cannot look into each other's memory.
-FIRST = f"import ctypes; ctypes.CDLL(None).prctl({PR_SET_DUMPABLE}, 0, 0, 0, 0); "
+# Not dumpable, the worker and a cell's parent keep their memory from a cell, which has the same user.
+# The cell, two forks below the worker, is dumpable again: it may write to its own files in /proc.
+FIRST = f"""
+import ctypes, os
+prctl, forks = ctypes.CDLL(None).prctl, []
+prctl({PR_SET_DUMPABLE}, 0, 0, 0, 0)
+def forked():
+    forks.append(1)
+    prctl({PR_SET_DUMPABLE}, len(forks) > 1, 0, 0, 0)
+os.register_at_fork(after_in_child=forked)
+"""
 
 
 class Room(NamedTuple):
