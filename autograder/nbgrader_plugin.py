@@ -31,6 +31,10 @@ from autograder.rebuild import answers_in, rebuilt
 from autograder.sandbox import Sandbox, missing
 from autograder.submission import NAME
 
+COLLECTED = (
+    "timestamp.txt",
+    "submission_secret.txt",
+)  # of the exchange: release_feedback needs them by the page
 SEEN = "answers_seen.json"  # beside the gradebook: a hash of each answer as it was graded last
 
 COLUMNS = (
@@ -54,10 +58,18 @@ class Rebuild(NotebookExporter):  # type: ignore[misc]
         if "submitted" not in path.parts[-4:]:  # the second pass reads what the first has written
             return super().from_filename(filename, resources=resources, **kw)
         student = resources["nbgrader"]["student"]
+        target = Path(self.parent._format_dest(resources["nbgrader"]["assignment"], student))
+        for name in COLLECTED:
+            _copy_small(path.with_name(name), target / name)
         findings, _, submission = grading.grade_folder(
             path.parent, student, grading.secret_seed(), sandbox(), {}
         )
         return self.from_notebook_node(rebuilt(submission, findings), resources=resources, **kw)
+
+
+def _copy_small(source: Path, target: Path) -> None:
+    if source.is_file() and not source.is_symlink() and source.stat().st_size < 1000:
+        write_whole(target, source.read_text(encoding="utf-8", errors="replace"))
 
 
 class SaveGrades(SaveAutoGrades):  # type: ignore[misc]

@@ -155,6 +155,8 @@ def course(tmp_path_factory: pytest.TempPathFactory, box: Sandbox) -> Iterator[P
     hand_in(submitted, "ben", "import os; os._exit(1)", "numpy.py")
     hand_in(submitted, "cut", json.dumps(notebook(RIGHT))[:3000])
     hand_in(submitted, "dora", notebook(RIGHT), "renamed.ipynb")
+    hand_in(submitted, "dora", "2026-01-02 03:04:05 UTC", "timestamp.txt")
+    hand_in(submitted, "dora", "known to the exchange and to dora", "submission_secret.txt")
     with pytest.MonkeyPatch.context() as patch:
         seed = root / "seed.txt"
         patch.setattr(grading, "SEED_FILE", seed)
@@ -255,6 +257,12 @@ def test_the_same_page_as_without_nbgrader(course: Path, tmp_path: Path) -> None
     assert "2.5 of 6 points" in ben
     assert "&amp; &lt;b&gt;." in ben
     assert CHANGED in (tmp_path / "feedback" / "ada.html").read_text(encoding="utf-8")
+
+
+def test_the_page_goes_back_through_the_exchange(course: Path, tmp_path: Path) -> None:
+    command(course, "release_feedback", NAME, f"--Exchange.root={tmp_path}", "--student=dora")
+    (released,) = tmp_path.glob("adamw/feedback/*.html")
+    assert released.read_bytes() == (course / "feedback" / "dora" / NAME / f"{NAME}.html").read_bytes()
 
 
 def test_the_formgrader_shows_the_rubric_and_nothing_live(course: Path) -> None:
