@@ -21,6 +21,7 @@ from autograder.feedback import GENERATOR, PAGES, Part, Returned, environment, n
 from autograder.grading import BY_HAND, NOT_GRADED
 from autograder.prose import visible
 from autograder.questions import ALL, QUESTIONS, Question
+from autograder.spreadsheet import plain
 
 REPORT = "report.html"
 ENOUGH = 30  # submissions: with fewer, the interval of a correlation is wider than 0.35 to either side
@@ -46,7 +47,8 @@ class Item(NamedTuple):
 def write_report(out: Path, back: Sequence[Returned]) -> None:
     """Write ``report.html`` to ``out``, from what was given back and ``attention.csv``."""
     with open(out / ATTENTION, newline="", encoding="utf-8", errors="replace") as file:
-        attention = [(row["student"], row["question"], row["what"]) for row in csv.DictReader(file)]
+        rows = [{name: plain(cell) for name, cell in row.items()} for row in csv.DictReader(file)]
+        attention = [(row["student"], row["question"], row["what"]) for row in rows]
     write_whole(out / REPORT, report(back, attention))
 
 
