@@ -6,6 +6,7 @@ The processes end with the one that started them, however that ends: killed, int
 from __future__ import annotations
 
 import contextlib
+import gc
 import multiprocessing
 import os
 import signal
@@ -96,6 +97,7 @@ def _serve(
     die_with_parent()
     if os.getppid() != parent:  # which has died before that
         return
+    gc.freeze()  # what the imports have made is not searched for garbage again and again
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the sandbox is cleared away
     try:
         with make() as box:
