@@ -184,7 +184,7 @@ ATTACKS = {
             except ProcessLookupError: continue
             raise AssertionError('REACHED', "process " + str(pid))
         """)),
-    "the environment": ("", rule("import os\nif set(os.environ) - {'LANG', 'HOME', 'TMPDIR', 'OMP_NUM_THREADS', 'PWD', 'LC_CTYPE'}: raise AssertionError('REACHED', str(dict(os.environ)))")),
+    "the environment": ("", rule("import os\nif set(os.environ) - {'LANG', 'HOME', 'TMPDIR', 'OMP_NUM_THREADS', 'PWD', 'LC_CTYPE', 'PYTHONHASHSEED', 'KMP_DUPLICATE_LIB_OK'}: raise AssertionError('REACHED', str(dict(os.environ)))")),
     "a numpy.py beside the notebook": ("import sys\nsys.path.insert(0, '.')\nopen('numpy.py', 'w').write('boom')", WRONG),
     "a forged reply": ("""
         import os, socket, struct, json
