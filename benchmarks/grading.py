@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import nbformat
-from sweep import ROOT, machine
+from sweep import ROOT, keep, machine
 from tqdm import tqdm
 
 from adamw_pset.table import write_whole
@@ -87,7 +87,7 @@ def main() -> None:
         text = comparison(Path(folder), arguments.size)
     print(text)
     if arguments.write:
-        keep(text)
+        keep(text, "<!-- grading -->", "<!-- end of grading -->")
 
 
 def comparison(folder: Path, size: int) -> str:
@@ -220,14 +220,6 @@ def asserts(question: str) -> str:
     template = RULE_TEST if asked.kind == "rule" else FUNCTION_TEST
     test = template.format(name=question, trials=numbers["inputs"], right=numbers["expected"])
     return test.replace("NaN", "nan")
-
-
-def keep(text: str) -> None:
-    """Put the result between its marks in docs/benchmarks.md."""
-    path = ROOT / "docs" / "benchmarks.md"
-    before, _, rest = path.read_text(encoding="utf-8").partition("<!-- grading -->")
-    after = rest.partition("<!-- end of grading -->")[2]
-    write_whole(path, f"{before}<!-- grading -->\n```\n{text.strip()}\n```\n<!-- end of grading -->{after}")
 
 
 if __name__ == "__main__":

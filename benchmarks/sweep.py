@@ -42,7 +42,7 @@ def main() -> None:
     text = f"{machine()}\n\n{comparison()}\n\n{growth()}\n"
     print(text)
     if arguments.write:
-        keep(text)
+        keep(text, "<!-- measured -->", "<!-- end -->")
 
 
 def comparison() -> str:
@@ -123,12 +123,12 @@ def machine() -> str:
     return f"{torch.get_num_threads()} cores, {cpu}; {versions}; {RUNS} runs, best of {ROUNDS} rounds"
 
 
-def keep(text: str) -> None:
-    """Put the result between the marks of docs/benchmarks.md."""
+def keep(text: str, begin: str, end: str) -> None:
+    """Put the result between these marks of docs/benchmarks.md."""
     path = ROOT / "docs" / "benchmarks.md"
-    before, _, rest = path.read_text(encoding="utf-8").partition("<!-- measured -->")
-    after = rest.partition("<!-- end -->")[2]
-    write_whole(path, f"{before}<!-- measured -->\n```\n{text.strip()}\n```\n<!-- end -->{after}")
+    before, _, rest = path.read_text(encoding="utf-8").partition(begin)
+    after = rest.partition(end)[2]
+    write_whole(path, f"{before}{begin}\n```\n{text.strip()}\n```\n{end}{after}")
 
 
 if __name__ == "__main__":
