@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
-SOURCES := adamw_pset adamw_pset_command.py autograder tests benchmarks
+SOURCES := adamw_pset autograder tests benchmarks
 
 .PHONY: heatmaps figures notebook lab demo-course bench test lint clean
 .DELETE_ON_ERROR:
@@ -16,14 +16,14 @@ figures: .venv/core.done  ## every figure of docs/: the four maps, SGD, PyTorch'
 	$(BIN)/adamw-pset heatmaps --optimizers adamw adamw_torch --out docs/figures/conventions
 	$(BIN)/adamw-pset heatmaps --optimizers adam_l2 adamw --plain --out docs/figures/plain
 	$(BIN)/adamw-pset heatmaps --grid 9 --seeds 2 --out docs/figures/notebook
-	$(BIN)/python -m autograder.expected_maps
+	$(BIN)/python -m autograder.assignment.expected_maps
 
 lab: .venv/notebook.done  ## the problem set, in JupyterLab
 	$(BIN)/jupyter lab explore_Adam.ipynb
 
 notebook: .venv/autograder.done  ## rebuild every notebook and the numbers behind check from their source
-	$(BIN)/python -m autograder.worked_numbers
-	$(BIN)/python -m autograder.build
+	$(BIN)/python -m autograder.assignment.worked_numbers
+	$(BIN)/python -m autograder.assignment.build
 
 demo-course: .venv/autograder.done  ## a class of submissions, graded and given back, in demo-course/
 	$(BIN)/python -m autograder demo demo-course

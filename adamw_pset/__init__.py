@@ -1,26 +1,8 @@
-"""Weight decay and Adam: a problem set.  See ``README.md`` and ``explore_Adam.ipynb``."""
+"""Weight decay and Adam: a problem set.  See ``README.md`` and ``explore_Adam.ipynb``.
 
-__version__ = "0.1.0"
+Importing the package is quick: each name of ``__init__.pyi`` is loaded when it is first used.
+"""
 
-from adamw_pset.data import Data, load_arrays, load_digits_data, make_data
-from adamw_pset.plots import heatmap, heatmaps
-from adamw_pset.rule import RuleError, RuleOptimizer, State
-from adamw_pset.sweep import sweep
-from adamw_pset.table import read_table, write_table
-from adamw_pset.tuning import tuning_card
+import lazy_loader
 
-__all__ = [
-    "Data",
-    "RuleError",
-    "RuleOptimizer",
-    "State",
-    "heatmap",
-    "heatmaps",
-    "load_arrays",
-    "load_digits_data",
-    "make_data",
-    "read_table",
-    "sweep",
-    "tuning_card",
-    "write_table",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from adamw_pset.data import DIFFICULTIES
-from adamw_pset.experiment import log_grid, ranges, task_data
-from adamw_pset.plots import TITLES, describe, heatmaps, save_figure
-from adamw_pset.rule import Rule
-from adamw_pset.sweep import sweep
-from adamw_pset.table import join, read_table, write_table, write_whole
-from adamw_pset.tuning import card_table, tuning_card
+from adamw_pset.files import write_whole
+from adamw_pset.registry import OPTIMIZERS
+
+if TYPE_CHECKING:
+    from adamw_pset.rule import Rule
 
 
 class Parser(argparse.ArgumentParser):
@@ -40,10 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"adamw-pset {arguments.command}: {_one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(
-            "\nStopped. Blocks of runs that were finished are kept; the same command goes on from there.",
-            file=sys.stderr,
-        )
+        print("\nStopped. What was finished is kept; the same command goes on from there.", file=sys.stderr)
         return 130
 
 
@@ -69,35 +65,46 @@ def parser() -> Parser:
     )
     maps.set_defaults(run=_heatmaps)
     maps.add_argument(
-        "--optimizers", nargs="+", default=["adam_l2", "adamw"], metavar="NAME",
-        help=f"one column of maps each: {', '.join(TITLES)}, or a function of --rules "
-        "(default: adam_l2 adamw)",
-    )  # fmt: skip
-    maps.add_argument(
-        "--rules", metavar="NOTEBOOK.ipynb",
-        help="take the rules from this notebook instead of the reference",
-    )  # fmt: skip
-    maps.add_argument(
-        "--data",
-        default="synthetic",
-        help="synthetic, digits, or your arrays in a FILE.npz (default: synthetic)",
+        "--optimizers",
+        nargs="+",
+        default=["adam_l2", "adamw"],
+        metavar="NAME",
+        help=f"one column of maps each: {', '.join(OPTIMIZERS)}, or a function of --rules (default: adam_l2 adamw)",
     )
     maps.add_argument(
-        "--difficulty", default="medium", choices=DIFFICULTIES, help="of the synthetic data (default: medium)"
+        "--rules", metavar="NOTEBOOK.ipynb", help="take the rules from this notebook instead of the reference"
+    )
+    maps.add_argument(
+        "--data", default="synthetic", help="synthetic, digits, or your arrays in a FILE.npz (default: synthetic)"
+    )
+    maps.add_argument(
+        "--difficulty", metavar="LEVEL", help="of the synthetic data: easy, medium or hard (default: medium)"
+    )
+    maps.add_argument(
+        "--knob",
+        action="append",
+        default=[],
+        type=_knob,
+        metavar="NAME=NUMBER",
+        help="of the data, such as label_noise=0.2 or n_train=512; may be given several times",
     )
     maps.add_argument("--plain", action="store_true", help="a plain network, without normalisation")
     maps.add_argument("--seeds", type=_count, default=5, metavar="N", help="runs a setting (default: 5)")
+    maps.add_argument("--grid", type=_count, default=13, metavar="N", help="points on each axis (default: 13)")
     maps.add_argument(
-        "--grid", type=_count, default=13, metavar="N", help="points on each axis (default: 13)"
+        "--lrs",
+        nargs=2,
+        type=float,
+        metavar=("LOW", "HIGH"),
+        help="range of learning rates (default: one that suits the rule)",
     )
     maps.add_argument(
-        "--lrs", nargs=2, type=float, metavar=("LOW", "HIGH"),
-        help="range of learning rates (default: one that suits the rule)",
-    )  # fmt: skip
-    maps.add_argument(
-        "--decays", nargs=2, type=float, metavar=("LOW", "HIGH"),
+        "--decays",
+        nargs=2,
+        type=float,
+        metavar=("LOW", "HIGH"),
         help="range of decays, in the rule's own convention (default: one that suits the rule)",
-    )  # fmt: skip
+    )
     maps.add_argument(
         "--epochs", type=_count, default=20, metavar="N", help="passes over the training data (default: 20)"
     )
@@ -106,9 +113,10 @@ def parser() -> Parser:
     )
     maps.add_argument("--device", default="cpu", help="cpu, or cuda for a GPU (default: cpu)")
     maps.add_argument(
-        "--cluster", metavar="ADDRESS",
+        "--cluster",
+        metavar="ADDRESS",
         help="train on a Dask cluster: the address of its scheduler, such as tcp://10.0.0.1:8786",
-    )  # fmt: skip
+    )
 
     checks = commands.add_parser(
         "check",
@@ -138,10 +146,27 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _knob(text: str) -> tuple[str, int | float]:
+    name, _, value = text.partition("=")
+    for number in (int, float):
+        with contextlib.suppress(ValueError):
+            return name, number(value)
+    raise argparse.ArgumentTypeError(f"{text!r} should be a name and a number, such as label_noise=0.2")
+
+
 def _heatmaps(arguments: argparse.Namespace) -> None:
+    from adamw_pset.maps.measures import card_table, tuning_card
+    from adamw_pset.maps.plots import describe, heatmaps, save_figure
+    from adamw_pset.table import join, write_table
+    from adamw_pset.training.grids import task_data
+    from adamw_pset.training.sweep import sweep
+
     names = list(dict.fromkeys(arguments.optimizers))
     rules = find_rules(names, arguments.rules)
-    data = task_data(arguments.data, arguments.difficulty)
+    knobs: dict[str, Any] = dict(arguments.knob)
+    if arguments.difficulty is not None:
+        knobs["difficulty"] = arguments.difficulty
+    data = task_data(arguments.data, knobs)
     grids = {name: _grid(name, arguments) for name in names}
     arguments.out.mkdir(parents=True, exist_ok=True)
     tables = []
@@ -149,11 +174,18 @@ def _heatmaps(arguments: argparse.Namespace) -> None:
         lrs, decays = grids[name]
         tables.append(
             sweep(
-                rule, lrs, decays, data, seeds=arguments.seeds, epochs=arguments.epochs,
-                device=arguments.device, cluster=arguments.cluster, scale_invariant=not arguments.plain,
+                rule,
+                lrs,
+                decays,
+                data,
+                seeds=arguments.seeds,
+                epochs=arguments.epochs,
+                device=arguments.device,
+                cluster=arguments.cluster,
+                scale_invariant=not arguments.plain,
                 save=arguments.out / "runs" / f"{name}.csv",
             )
-        )  # fmt: skip
+        )
     table = join(tables)
     card = tuning_card(table)
     write_table(table, arguments.out / "heatmaps.csv")
@@ -168,37 +200,38 @@ def _heatmaps(arguments: argparse.Namespace) -> None:
 
 
 def _grid(name: str, arguments: argparse.Namespace) -> tuple[list[float], list[float]]:
-    lrs, decays = ranges(name, not arguments.plain)
-    (lr_low, lr_high), (decay_low, decay_high) = arguments.lrs or lrs, arguments.decays or decays
+    from adamw_pset.training.grids import log_grid, ranges
+
+    lrs, decays = arguments.lrs, arguments.decays
+    if lrs is None or decays is None:
+        known_lrs, known_decays = ranges(name, not arguments.plain)
+        lrs, decays = lrs or known_lrs, decays or known_decays
+    (lr_low, lr_high), (decay_low, decay_high) = lrs, decays
     return log_grid(lr_low, lr_high, arguments.grid), log_grid(decay_low, decay_high, arguments.grid)
 
 
 def find_rules(names: Sequence[str], notebook: str | None) -> dict[str, Rule]:
     """The update rules of these names, from a notebook or from the reference."""
     if notebook is not None:
-        from adamw_pset.notebook import load_notebook
+        from adamw_pset.checks.notebook_source import load_notebook
 
         source, place = load_notebook(notebook, names), notebook
     else:
         try:
             from adamw_pset import optimizers
         except ImportError:
-            raise ValueError(
-                "the reference rules are not installed here: give --rules NOTEBOOK.ipynb"
-            ) from None
-        source = {name: getattr(optimizers, name) for name in TITLES}
+            raise ValueError("the reference rules are not installed here: give --rules NOTEBOOK.ipynb") from None
+        source = {name: getattr(optimizers, name) for name in OPTIMIZERS}
         place = "the reference"
     if missing := [name for name in names if not callable(source.get(name))]:
-        known = [name for name in TITLES if callable(source.get(name))]
-        raise ValueError(
-            f"no rule named {', '.join(missing)} in {place}; there are: {', '.join(known) or 'none'}"
-        )
+        known = [name for name in OPTIMIZERS if callable(source.get(name))]
+        raise ValueError(f"no rule named {', '.join(missing)} in {place}; there are: {', '.join(known) or 'none'}")
     return {name: source[name] for name in names}
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from adamw_pset.checks import numbers, report, verdicts
-    from adamw_pset.notebook import load_notebook, written_answers
+    from adamw_pset.checks.notebook_source import load_notebook, written_answers
+    from adamw_pset.checks.verdicts import numbers, report, verdicts
 
     answers = load_notebook(arguments.notebook, numbers()["questions"])
     found, written = verdicts(answers), written_answers(arguments.notebook)
@@ -207,4 +240,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _tuning(arguments: argparse.Namespace) -> None:
+    from adamw_pset.maps.measures import card_table, tuning_card
+    from adamw_pset.table import read_table
+
     print(card_table(tuning_card(read_table(arguments.results), arguments.threshold)).to_string())

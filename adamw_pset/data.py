@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from adamw_pset.validate import one_of, real, whole
+
 
 @dataclass(frozen=True, eq=False)
 class Data:
@@ -121,35 +123,31 @@ def make_data(
     The same arguments and ``seed`` give the same arrays.  Raises ``ValueError`` for an argument
     out of range.
     """
-    if difficulty not in DIFFICULTIES:
-        raise ValueError(f"difficulty={difficulty!r}: choose one of {', '.join(DIFFICULTIES)}")
-    preset = DIFFICULTIES[difficulty]
-    separation = preset["separation"] if separation is None else separation
-    label_noise = preset["label_noise"] if label_noise is None else label_noise
-    _require("classes", classes, isinstance(classes, int) and classes >= 2, "a whole number from 2 up")
-    _require("clusters", clusters, isinstance(clusters, int) and clusters >= 1, "a whole number from 1 up")
-    _require("seed", seed, isinstance(seed, int) and seed >= 0, "a whole number from 0 up")
-    _require("separation", separation, 0 <= separation < float("inf"), "a number from 0 up")
-    _require("label_noise", label_noise, 0 <= label_noise <= 1, "a share from 0 to 1")
-    _require("n_train", n_train, isinstance(n_train, int) and n_train >= 1, "a whole number from 1 up")
-    _require("n_val", n_val, isinstance(n_val, int) and n_val >= 1, "a whole number from 1 up")
-    _require("dim", dim, isinstance(dim, int) and dim >= 1, "a whole number from 1 up")
+    preset = DIFFICULTIES[one_of("difficulty", difficulty, DIFFICULTIES)]
+    separation = real("separation", preset["separation"] if separation is None else separation)
+    label_noise = real("label_noise", preset["label_noise"] if label_noise is None else label_noise, most=1)
+    classes, clusters, dim = whole("classes", classes, 2), whole("clusters", clusters), whole("dim", dim)
+    n_train, n_val, seed = whole("n_train", n_train), whole("n_val", n_val), whole("seed", seed, 0)
 
     # One stream a purpose, so that turning one knob leaves the other draws as they were.
     centre_rng, train_rng, val_rng, label_rng = np.random.default_rng(seed).spawn(4)
     centres = centre_rng.standard_normal((classes, clusters, dim))
     centres *= separation / np.linalg.norm(centres, axis=-1, keepdims=True)
     y_train = train_rng.integers(classes, size=n_train)
-    x_train = centres[y_train, train_rng.integers(clusters, size=n_train)] + train_rng.standard_normal(
-        (n_train, dim)
-    )
+    x_train = centres[y_train, train_rng.integers(clusters, size=n_train)] + train_rng.standard_normal((n_train, dim))
     y_val = val_rng.integers(classes, size=n_val)
     x_val = centres[y_val, val_rng.integers(clusters, size=n_val)] + val_rng.standard_normal((n_val, dim))
     settings = {
-        "data": "synthetic", "classes": classes, "clusters": clusters, "separation": separation,
+        "data": "synthetic",
+        "classes": classes,
+        "clusters": clusters,
+        "separation": separation,
         "label_noise": label_noise,
-        "n_train": n_train, "n_val": n_val, "dim": dim, "data_seed": seed,
-    }  # fmt: skip
+        "n_train": n_train,
+        "n_val": n_val,
+        "dim": dim,
+        "data_seed": seed,
+    }
     return Data(
         torch.from_numpy(x_train),
         torch.from_numpy(_redraw_labels(y_train, label_noise, classes, label_rng)),
@@ -168,7 +166,7 @@ def load_digits_data(label_noise: float = 0.3, seed: int = 0) -> Data:
     """
     from sklearn.datasets import load_digits
 
-    _require("label_noise", label_noise, 0 <= label_noise <= 1, "a share from 0 to 1")
+    label_noise, seed = real("label_noise", label_noise, most=1), whole("seed", seed, 0)
     x, y = load_digits(return_X_y=True)
     split_rng, label_rng = np.random.default_rng(seed).spawn(2)
     order = split_rng.permutation(len(x))
@@ -193,9 +191,7 @@ def load_arrays(path: str | Path) -> Data:
         loaded = np.load(path, allow_pickle=False)
         arrays = {name: loaded[name] for name in loaded.files}
     except (ValueError, EOFError, AttributeError, BadZipFile):
-        raise ValueError(
-            f"{path} is not an .npz file of numbers: save it with np.savez(path, x_train=…, …)"
-        ) from None
+        raise ValueError(f"{path} is not an .npz file of numbers: save it with np.savez(path, x_train=…, …)") from None
     if missing := [name for name in names if name not in arrays]:
         raise ValueError(f"{path} has no {', '.join(missing)}: save it with np.savez(path, x_train=…, …)")
     x_train, y_train, x_val, y_val = (arrays[name] for name in names)
@@ -206,8 +202,3 @@ def _redraw_labels(y: Any, share: float, classes: int, rng: np.random.Generator)
     """``y`` with a random ``share`` of its labels redrawn; a redrawn label may come out the same."""
     chosen = rng.random(len(y)) < share
     return np.where(chosen, rng.integers(classes, size=len(y)), y)
-
-
-def _require(name: str, value: Any, fits: bool, wanted: str) -> None:
-    if not fits:
-        raise ValueError(f"{name}={value!r}: give {wanted}")

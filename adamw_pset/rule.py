@@ -19,6 +19,10 @@ from torch import Tensor
 
 Rule = Callable[..., tuple[Tensor, Any]]
 
+# The arguments that can be a decay, and whether a schedule s_t multiplies them: λ_w is a share of
+# θ per step and follows the schedule as η does; λ_ℓ2 and λ_torch meet η·s_t inside the rule.
+DECAYS = {"l2": False, "weight_decay": True, "torch_decay": False}
+
 
 class State(NamedTuple):
     """What a rule remembers between two steps."""
@@ -48,9 +52,7 @@ def hyperparameters(rule: Rule) -> dict[str, Any]:
     Raises ``RuleError`` unless the first three arguments can be theta, grad and state.
     """
     if not callable(rule):
-        raise RuleError(
-            f"{rule!r} is not an update rule: give a function rule(theta, grad, state, *, lr, ...)"
-        )
+        raise RuleError(f"{rule!r} is not an update rule: give a function rule(theta, grad, state, *, lr, ...)")
     parameters = list(inspect.signature(rule).parameters.values())
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if len(positional) < 3:
@@ -60,6 +62,17 @@ def hyperparameters(rule: Rule) -> dict[str, Any]:
         )
     rest = [p for p in parameters if p not in positional[:3]]
     return {p.name: p.default for p in rest if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+
+
+def decay_name(rule: Rule) -> str:
+    """Which of l2, weight_decay, torch_decay the rule takes; RuleError unless it is exactly one."""
+    found = [name for name in DECAYS if name in hyperparameters(rule)]
+    if len(found) != 1:
+        raise RuleError(
+            f"{rule_name(rule)} takes {' and '.join(found) or 'no decay'}; "
+            f"a sweep needs a rule that takes one of {', '.join(DECAYS)}"
+        )
+    return found[0]
 
 
 def check_step(rule: Rule, theta: Tensor, result: Any) -> tuple[Tensor, Any]:
@@ -76,9 +89,7 @@ def check_step(rule: Rule, theta: Tensor, result: Any) -> tuple[Tensor, Any]:
             f"it returned {tuple(new_theta.shape)}"
         )
     if new_theta.dtype != theta.dtype:
-        raise RuleError(
-            f"{name} should return theta in the dtype it got, {theta.dtype}; it returned {new_theta.dtype}"
-        )
+        raise RuleError(f"{name} should return theta in the dtype it got, {theta.dtype}; it returned {new_theta.dtype}")
     return new_theta, state
 
 
@@ -139,9 +150,7 @@ class RuleOptimizer(torch.optim.Optimizer):
         """As in torch; raises ``RuleError`` if the state is that of a rule with other arguments."""
         for group in state_dict["param_groups"]:
             if missing := [name for name in hyperparameters(self.rule) if name not in group]:
-                raise RuleError(
-                    f"this state is of another rule: {rule_name(self.rule)} needs {', '.join(missing)}"
-                )
+                raise RuleError(f"this state is of another rule: {rule_name(self.rule)} needs {', '.join(missing)}")
         super().load_state_dict(state_dict)
 
     @overload
@@ -177,8 +186,6 @@ class RuleOptimizer(torch.optim.Optimizer):
         result = self.rule(theta.detach(), theta.grad, state, **hyper)
         new_theta, new_state = check_step(self.rule, theta, result)
         if not (isinstance(new_state, tuple) and len(new_state) == 3):
-            raise RuleError(
-                f"{rule_name(self.rule)} should return State(t, m, v); it returned {_describe(new_state)}"
-            )
+            raise RuleError(f"{rule_name(self.rule)} should return State(t, m, v); it returned {_describe(new_state)}")
         memory.update(State(*new_state)._asdict())
         theta.copy_(new_theta)

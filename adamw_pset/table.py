@@ -6,13 +6,13 @@ On disk a table is a CSV file whose first line is a comment that holds the setti
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+from adamw_pset.files import write_whole
 
 KEY = ["optimizer", "lr", "decay", "seed"]
 METRICS = ["val_accuracy", "val_loss", "train_accuracy", "train_loss"]
@@ -22,21 +22,6 @@ COLUMNS = [*KEY, *METRICS, "diverged"]
 
 class TableError(ValueError):
     """A table that cannot be read, or cannot be joined with another."""
-
-
-def write_whole(path: str | Path, text: str) -> None:
-    """Write ``text`` to ``path`` so that a reader sees the old file or the new one, never a part."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def write_table(table: pd.DataFrame, path: str | Path) -> None:
@@ -59,12 +44,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
             else:
                 file.seek(0)
             table = pd.read_csv(file, converters=dict.fromkeys(("lr", "decay", *METRICS), _number))
-    except (
-        UnicodeDecodeError,
-        json.JSONDecodeError,
-        pd.errors.ParserError,
-        pd.errors.EmptyDataError,
-    ) as error:
+    except (UnicodeDecodeError, json.JSONDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise TableError(f"{path} is not a table of runs: {error}") from error
     try:
         table = check_table(table)

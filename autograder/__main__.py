@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from adamw_pset.cli import Parser
-from adamw_pset.table import write_whole
-from autograder import batch, exports, gradescope, marks, platforms
-from autograder.grading import BANNER, NOT_GRADED, Row, secret_seed
-from autograder.leaks import Leak
-from autograder.sandbox import SandboxError, missing
+from adamw_pset.files import write_whole
+from autograder.assignment.leaks import Leak
+from autograder.grading import batch, marks
+from autograder.grading.finding import BANNER, NOT_GRADED, Row
+from autograder.grading.seed import secret_seed
+from autograder.platforms import canvas, gradescope, moodle, roster, totals
+from autograder.sandbox.sandbox import SandboxError, missing
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,9 +52,11 @@ def parser() -> Parser:
     give.set_defaults(run=_feedback)
     _grading_arguments(give)
     give.add_argument(
-        "--marks", type=Path, metavar="FILE",
+        "--marks",
+        type=Path,
+        metavar="FILE",
         help="scores and comments given by hand: marks.csv or nbgrader's gradebook.db",
-    )  # fmt: skip
+    )
     bundle = commands.add_parser(
         "release",
         help="make the student's bundle",
@@ -60,14 +64,15 @@ def parser() -> Parser:
         "to DIR, and the same as DIR.zip. A bundle that holds an answer is not made.",
     )
     bundle.set_defaults(run=_release)
-    bundle.add_argument(
-        "folder", type=Path, metavar="DIR", help="where to make it; an earlier one is replaced"
+    bundle.add_argument("folder", type=Path, metavar="DIR", help="where to make it; an earlier one is replaced")
+    _add_export(
+        commands.add_parser(
+            "export",
+            help="totals, and files that Canvas and Moodle import",
+            description="Adds up grades.csv. A student with a question that has no score gets no total, and is "
+            "named with the reason; nothing that is not graded becomes a 0.",
+        )
     )
-    _add_export(commands.add_parser(
-        "export", help="totals, and files that Canvas and Moodle import",
-        description="Adds up grades.csv. A student with a question that has no score gets no total, and is "
-        "named with the reason; nothing that is not graded becomes a 0.",
-    ))  # fmt: skip
     scope = commands.add_parser(
         "gradescope",
         help="make the autograder that Gradescope runs",
@@ -78,18 +83,14 @@ def parser() -> Parser:
     scope.add_argument("file", type=Path, metavar="FILE.zip", help="where to write it")
     demo = commands.add_parser("demo", help="make, grade and give back a small course to look at")
     demo.set_defaults(run=_demo)
-    demo.add_argument(
-        "folder", type=Path, metavar="DIR", help="where to make it; one of an earlier run is replaced"
-    )
+    demo.add_argument("folder", type=Path, metavar="DIR", help="where to make it; one of an earlier run is replaced")
     return top
 
 
 def _grading_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("submitted", type=Path, metavar="SUBMITTED", help="the folder of submissions")
     command.add_argument("--out", type=Path, default=Path("grades"), metavar="DIR", help="default: grades")
-    command.add_argument(
-        "--jobs", type=_jobs, default=1, metavar="N", help="submissions at once (default: 1)"
-    )
+    command.add_argument("--jobs", type=_jobs, default=1, metavar="N", help="submissions at once (default: 1)")
     command.add_argument(
         "--no-sandbox", action="store_true", help="without bubblewrap: submissions can do anything here"
     )
@@ -97,58 +98,66 @@ def _grading_arguments(command: argparse.ArgumentParser) -> None:
 
 def _add_export(export: argparse.ArgumentParser) -> None:
     export.set_defaults(run=_export)
-    export.add_argument("to", choices=("marks", "csv", "canvas", "moodle"),
-                        help="marks: marks.csv, to be filled in by hand; csv: totals.csv")  # fmt: skip
-    export.add_argument("--grades", type=Path, default=Path("grades/grades.csv"), metavar="FILE",
-                        help="default: grades/grades.csv")  # fmt: skip
-    export.add_argument("--marks", type=Path, metavar="FILE",
-                        help="scores given by hand: marks.csv, or nbgrader's gradebook.db")  # fmt: skip
-    export.add_argument("--questions", choices=tuple(exports.CHOICES), default="all",
-                        help="code: while written answers wait (default: all)")  # fmt: skip
-    export.add_argument("--roster", type=Path, metavar="FILE",
-                        help="Canvas's gradebook; Moodle's worksheet or list of participants")  # fmt: skip
-    export.add_argument("--match", default="", metavar="COLUMN",
-                        help="the roster's column with our names (default: what fits most)")  # fmt: skip
-    export.add_argument("--column", default=platforms.TITLE, metavar="NAME",
-                        help=f"the assignment there (default: {platforms.TITLE})")  # fmt: skip
+    export.add_argument(
+        "to",
+        choices=("marks", "csv", "canvas", "moodle"),
+        help="marks: marks.csv, to be filled in by hand; csv: totals.csv",
+    )
+    export.add_argument(
+        "--grades", type=Path, default=Path("grades/grades.csv"), metavar="FILE", help="default: grades/grades.csv"
+    )
+    export.add_argument(
+        "--marks", type=Path, metavar="FILE", help="scores given by hand: marks.csv, or nbgrader's gradebook.db"
+    )
+    export.add_argument(
+        "--questions",
+        choices=tuple(totals.CHOICES),
+        default="all",
+        help="code: while written answers wait (default: all)",
+    )
+    export.add_argument(
+        "--roster", type=Path, metavar="FILE", help="Canvas's gradebook; Moodle's worksheet or list of participants"
+    )
+    export.add_argument(
+        "--match", default="", metavar="COLUMN", help="the roster's column with our names (default: what fits most)"
+    )
+    export.add_argument(
+        "--column", default=roster.TITLE, metavar="NAME", help=f"the assignment there (default: {roster.TITLE})"
+    )
     export.add_argument("--out", type=Path, metavar="FILE", help="default: beside grades.csv")
 
 
 def _export(arguments: argparse.Namespace) -> None:
     if arguments.to == "canvas" and arguments.roster is None:
         raise ValueError("Canvas needs its own file: export the gradebook there, and give it as --roster")
-    table = exports.read_grades(arguments.grades)
+    table = totals.read_grades(arguments.grades)
     given = marks.read_marks(arguments.marks) if arguments.marks else {}
     known = {(row.student, row.question) for row in table}
     lost = sorted({student for student, question in given if (student, question) not in known})
-    path = arguments.out or arguments.grades.with_name(
-        f"{'totals' if arguments.to == 'csv' else arguments.to}.csv"
-    )
+    path = arguments.out or arguments.grades.with_name(f"{'totals' if arguments.to == 'csv' else arguments.to}.csv")
     if arguments.to == "marks":
         _export_marks(table, given, path, arguments.marks)
         return
     table = marks.with_marks(table, given)
-    found = exports.totals(table, arguments.questions)
+    found = totals.totals(table, arguments.questions)
     where = {"match": arguments.match, "column": arguments.column}
     if arguments.to == "csv":
-        made = exports.csv_totals(found)
+        made = totals.csv_totals(found)
     elif arguments.to == "canvas":
-        made = platforms.canvas(found, arguments.roster, **where)
+        made = canvas.canvas(found, arguments.roster, **where)
     else:
-        words = exports.feedback(table, given, arguments.questions)
-        made = platforms.moodle(found, words, arguments.roster, **where)
+        words = totals.feedback(table, given, arguments.questions)
+        made = moodle.moodle(found, words, arguments.roster, **where)
     write_whole(path, made.text)
     for note in [f"{student}: marks, but nothing was handed in" for student in lost] + made.notes:
         print(note, file=sys.stderr)
     print(f"Wrote {path}: {sum(total.score is not None for total in found)} of {len(found)} totals")
 
 
-def _export_marks(
-    table: list[Row], given: dict[tuple[str, str], marks.Mark], path: Path, source: Path | None
-) -> None:
+def _export_marks(table: list[Row], given: dict[tuple[str, str], marks.Mark], path: Path, source: Path | None) -> None:
     if path.exists() and (source is None or not source.exists() or not path.samefile(source)):
         raise ValueError(f"{path} is there already: --marks {path} keeps what it says, and adds what is new")
-    write_whole(path, exports.marks_sheet(table, given))
+    write_whole(path, totals.marks_sheet(table, given))
     print(f"Wrote {path}: fill in score and comment")
 
 
@@ -159,7 +168,7 @@ def _jobs(text: str) -> int:
 
 
 def _release(arguments: argparse.Namespace) -> None:
-    from autograder.release import release  # needs nbgrader
+    from autograder.assignment.release import release  # needs nbgrader
 
     names = release(arguments.folder)
     print(f"Wrote {len(names)} files to {arguments.folder}, and {arguments.folder}.zip")
@@ -173,7 +182,7 @@ def _gradescope(arguments: argparse.Namespace) -> None:
 
 
 def _demo(arguments: argparse.Namespace) -> None:
-    from autograder.demo import demo  # needs nbgrader
+    from autograder.demo.course import demo  # needs nbgrader
 
     if reason := missing():
         raise SandboxError(reason)
@@ -183,13 +192,17 @@ def _demo(arguments: argparse.Namespace) -> None:
 
 
 def _feedback(arguments: argparse.Namespace) -> None:
-    from autograder.feedback import PAGES, give_back  # needs jinja2 and what sets formulas
-    from autograder.report import REPORT, write_report
+    from autograder.returning.feedback import PAGES, give_back  # needs jinja2 and what sets formulas
+    from autograder.returning.report import REPORT, write_report
 
     back = give_back(
-        arguments.submitted, arguments.out, secret_seed(), marks=arguments.marks, jobs=arguments.jobs,
+        arguments.submitted,
+        arguments.out,
+        secret_seed(),
+        marks=arguments.marks,
+        jobs=arguments.jobs,
         confined=_confined(arguments),
-    )  # fmt: skip
+    )
     write_report(arguments.out, back)
     waiting = sum(part.score is None for each in back for part in each.parts)
     print(f"Wrote {len(back)} pages to {arguments.out / PAGES}, and {arguments.out / REPORT} for you alone.")
@@ -209,9 +222,7 @@ def _confined(arguments: argparse.Namespace) -> bool:
 
 def _grade(arguments: argparse.Namespace) -> None:
     confined = _confined(arguments)
-    table = batch.grade_all(
-        arguments.submitted, arguments.out, secret_seed(), jobs=arguments.jobs, confined=confined
-    )
+    table = batch.grade_all(arguments.submitted, arguments.out, secret_seed(), jobs=arguments.jobs, confined=confined)
     print(batch.overview(table))
     print(f"\nWrote {batch.GRADES} and {batch.ATTENTION} to {arguments.out}")
     if lost := sorted({row.student for row in table if row.status == NOT_GRADED}):

@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from adamw_pset import State, make_data, sweep
-from adamw_pset.experiment import log_grid
-from adamw_pset.notebook import load_notebook
+from adamw_pset.checks.notebook_source import load_notebook
 from adamw_pset.optimizers import adamw
+from adamw_pset.training.grids import log_grid
 
 SIZES, BATCH, CLASSES = (40, 64, 64, 10), 64, 10
 PARAMETERS = sum(n * k for n, k in pairwise(SIZES))

@@ -25,15 +25,15 @@ import nbformat
 from sweep import ROOT, keep, machine
 from tqdm import tqdm
 
-from adamw_pset.table import write_whole
-from autograder.build import INSTRUCTOR
-from autograder.classroom import write_class
-from autograder.demo import CONFIG, RIGHT
-from autograder.questions import QUESTIONS
-from autograder.sandbox import missing
-from autograder.submission import NAME, NotReadable, find, read
-from autograder.variants import CODE
-from autograder.worked_numbers import worked
+from adamw_pset.files import write_whole
+from autograder.assignment.answer_sources import CODE
+from autograder.assignment.places import INSTRUCTOR, NAME
+from autograder.assignment.questions import QUESTIONS
+from autograder.assignment.worked_numbers import worked
+from autograder.demo.classroom import write_class
+from autograder.demo.course import CONFIG, RIGHT
+from autograder.grading.submission import NotReadable, find, read
+from autograder.sandbox.sandbox import missing
 
 SIZE, SAMPLE, JOBS, ROUNDS, SEED = 500, 16, 2, 2, 1
 IMPORTS = """import numpy as np
@@ -95,10 +95,7 @@ def comparison(folder: Path, size: int) -> str:
     kinds = write_class(folder / "class", size, SEED)
     endless = [student for student, kind in kinds.items() if kind == "endless"]
     plain = [student for student, kind in kinds.items() if kind not in ("endless", "hostile")]
-    courses = {
-        "stock nbgrader autograde": folder / "stock",
-        "nbgrader autograde, our settings": folder / "plugin",
-    }
+    courses = {"stock nbgrader autograde": folder / "stock", "nbgrader autograde, our settings": folder / "plugin"}
     sample = {"plain": plain[:SAMPLE], "endless": endless[:ROUNDS]}
     make_stock_course(folder / "stock", folder / "class", sample["plain"] + sample["endless"])
     make_our_course(folder / "plugin", folder / "class", sample["plain"] + sample["endless"])
@@ -201,12 +198,16 @@ def stock_notebook(answers: Mapping[str, str]) -> str:
     for question in CODE:
         graded: dict[str, Any] = {"schema_version": 3, "task": False, "grade_id": question}
         answer = {**graded, "grade": False, "solution": True, "locked": False}
-        test = {**graded, "grade_id": f"test_{question}", "grade": True, "solution": False, "locked": True,
-                "points": QUESTIONS[question].points}  # fmt: skip
+        test = {
+            **graded,
+            "grade_id": f"test_{question}",
+            "grade": True,
+            "solution": False,
+            "locked": True,
+            "points": QUESTIONS[question].points,
+        }
         cells.append(nbformat.v4.new_code_cell(answers[question], id=question, metadata={"nbgrader": answer}))
-        cells.append(
-            nbformat.v4.new_code_cell(asserts(question), id=f"test-{question}", metadata={"nbgrader": test})
-        )
+        cells.append(nbformat.v4.new_code_cell(asserts(question), id=f"test-{question}", metadata={"nbgrader": test}))
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     return nbformat.writes(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}))
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from adamw_pset.table import write_whole
+from adamw_pset.files import write_whole
 
 RUNS, ROUNDS, GROWTH_ROUNDS, JAX_STEPS = 144, 5, 3, 128
 ROOT = Path(__file__).resolve().parents[1]

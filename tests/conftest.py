@@ -1,5 +1,5 @@
 """Fixtures for more than one file."""
 
-from handed_in import box
+from helpers.submissions import box
 
 __all__ = ["box"]

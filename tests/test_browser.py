@@ -20,15 +20,21 @@ webdriver = pytest.importorskip("selenium.webdriver", reason="pip install -e .[n
 pytest.importorskip("jupyterlab", reason="pip install -e .[notebook,test]")
 nbformat = pytest.importorskip("nbformat", reason="pip install -e .[autograder]")
 
-from test_notebook import small  # noqa: E402
+from helpers.notebooks import small  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default")  # of Jupyter's own packages
 SOLVED = Path(__file__).parents[1] / "autograder" / "source" / "explore_Adam" / "explore_Adam.ipynb"
 FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
     "--window-size=1300,1000",
-)  # fmt: skip
+)
 MAPS = ".jp-OutputArea-output img[src^='data:image/png']"
 
 
@@ -41,9 +47,16 @@ def lab(tmp_path: Path) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [
-        sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1",
-        f"--port={port}", "--IdentityProvider.token=", f"--ServerApp.root_dir={tmp_path}",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        "--no-browser",
+        "--allow-root",
+        "--ip=127.0.0.1",
+        f"--port={port}",
+        "--IdentityProvider.token=",
+        f"--ServerApp.root_dir={tmp_path}",
+    ]
     with open(tmp_path / "lab.log", "w") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log)
     try:
@@ -71,8 +84,13 @@ def browser(tmp_path: Path) -> Iterator[Any]:
 def test_all_cells_run_and_the_maps_are_in_the_page(browser: Any, lab: str) -> None:
     browser.get(lab)
     _until(lambda: browser.find_elements("css selector", ".jp-Notebook .jp-CodeCell"), 60, "no notebook")
-    _until(lambda: browser.execute_script("return !!document.querySelector('.jp-Notebook-ExecutionIndicator"
-                                          "[data-status=idle]')"), 60, "no kernel")  # fmt: skip
+    _until(
+        lambda: browser.execute_script(
+            "return !!document.querySelector('.jp-Notebook-ExecutionIndicator[data-status=idle]')"
+        ),
+        60,
+        "no kernel",
+    )
     _menu(browser, "Run", "runmenu:run-all")
     script = f"return document.querySelectorAll({MAPS!r}.replaceAll('\\\\', '')).length"
     try:

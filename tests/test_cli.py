@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from test_tuning import diagonal, table
+from helpers.tables import diagonal, table
 
 from adamw_pset.cli import main
+from adamw_pset.maps.measures import tuning_card
 from adamw_pset.table import TableError, join, read_table, write_table
-from adamw_pset.tuning import tuning_card
 
 TINY = ["--grid", "3", "--seeds", "2", "--epochs", "1"]
 
@@ -49,7 +49,7 @@ def test_heatmaps_writes_what_it_says(tmp_path: Path, capsys: pytest.CaptureFixt
         ("heatmaps --lrs -1 1", "range -1 to 1: give two numbers with 0 < low < high"),
         ("heatmaps --decays 1 0.1", "range 1 to 0.1"),
         ("heatmaps --lrs nan 1", "range nan to 1"),
-        ("heatmaps --difficulty brutal", "choose from"),
+        ("heatmaps --difficulty brutal", "difficulty='brutal': choose one of easy, medium, hard"),
         ("heatmaps --data iris", "data 'iris': choose synthetic, digits or a file ending in .npz"),
         ("heatmaps --data {tmp}/no.npz", "no.npz: No such file or directory"),
         ("heatmaps --device abacus", "device='abacus'"),
@@ -79,9 +79,7 @@ def test_bad_input_is_one_line_and_code_2(
     assert printed.err.startswith("adamw-pset")
 
 
-def test_other_settings_in_the_same_folder_are_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_other_settings_in_the_same_folder_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = ["--optimizers", "adamw", "--out", str(tmp_path)]
     assert main(["heatmaps", *TINY, *out]) == 0
     before = (tmp_path / "heatmaps.csv").read_bytes()
@@ -120,11 +118,14 @@ def test_ctrl_c_while_python_imports_is_a_word() -> None:
         "    def find_spec(self, name, *_):\n"
         "        if name == 'torch': raise KeyboardInterrupt\n"
         "sys.meta_path.insert(0, Interrupt())\n"
-        "from adamw_pset_command import main\n"
-        "sys.exit(main())"
+        "from adamw_pset.cli import main\n"
+        "sys.exit(main(['heatmaps']))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (130, "\nStopped before anything was begun.\n")
+    assert (done.returncode, done.stderr) == (
+        130,
+        "\nStopped. What was finished is kept; the same command goes on from there.\n",
+    )
 
 
 def test_tables_survive_the_disk(tmp_path: Path) -> None:

@@ -86,21 +86,12 @@ def test_own_arrays_from_a_file(tmp_path: Path) -> None:
     x, y = np.arange(12.0).reshape(6, 2), np.array([0, 1, 2, 0, 1, 2], dtype=np.uint8)
     np.savez(tmp_path / "mine.npz", x_train=x, y_train=y, x_val=x, y_val=y)
     data = load_arrays(tmp_path / "mine.npz")
-    assert (data.dim, data.classes, data.x_train.dtype, data.y_train.dtype) == (
-        2,
-        3,
-        torch.float32,
-        torch.int64,
-    )
+    assert (data.dim, data.classes, data.x_train.dtype, data.y_train.dtype) == (2, 3, torch.float32, torch.int64)
     np.savez(tmp_path / "half.npz", x_train=x, y_train=y)
     with pytest.raises(ValueError, match="has no x_val, y_val"):
         load_arrays(tmp_path / "half.npz")
     np.save(tmp_path / "one.npy", x)
-    for name, content in (
-        ("one.npz", (tmp_path / "one.npy").read_bytes()),
-        ("empty.npz", b""),
-        ("text.npz", b"x"),
-    ):
+    for name, content in (("one.npz", (tmp_path / "one.npy").read_bytes()), ("empty.npz", b""), ("text.npz", b"x")):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(ValueError, match=f"{name} is not an .npz file of numbers"):
             load_arrays(tmp_path / name)
@@ -116,7 +107,7 @@ X, Y = np.zeros((4, 2)), np.zeros(4, dtype=int)
         (lambda: make_data("extreme"), "difficulty='extreme': choose one of easy, medium, hard"),
         (lambda: make_data(classes=1), "classes=1: give a whole number from 2 up"),
         (lambda: make_data(clusters=0), "clusters=0: give a whole number from 1 up"),
-        (lambda: make_data(label_noise=1.5), "label_noise=1.5: give a share from 0 to 1"),
+        (lambda: make_data(label_noise=1.5), "label_noise=1.5: give a number from 0 to 1"),
         (lambda: make_data(separation=-1), "separation=-1: give a number from 0 up"),
         (lambda: make_data(n_train=0), "n_train=0"),
         (lambda: make_data(n_val=2.5), "n_val=2.5"),  # type: ignore[arg-type]

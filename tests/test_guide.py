@@ -16,14 +16,18 @@ import pytest
 
 pytest.importorskip("nbgrader", reason="pip install -e .[autograder]")
 
-from handed_in import RIGHT
+from helpers.submissions import RIGHT
 from nbgrader.apps.nbgraderapp import NbGraderApp
 
 from adamw_pset import cli
-from autograder import batch, demo, exports, grading, jail, platforms, sandbox
 from autograder.__main__ import parser
-from autograder.marks import COLUMNS
-from autograder.questions import QUESTIONS
+from autograder.assignment.questions import QUESTIONS
+from autograder.confined import lockdown
+from autograder.demo import course
+from autograder.grading import batch, finding, seed
+from autograder.grading.marks import COLUMNS
+from autograder.platforms import canvas, totals
+from autograder.sandbox import sandbox
 
 ROOT = Path(__file__).resolve().parents[1]
 GUIDE = (ROOT / "autograder" / "README.md").read_text(encoding="utf-8")
@@ -32,9 +36,13 @@ COMMENTARY = (ROOT / "docs" / "commentary.md").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 
 OTHERS = {
-    ("jupyter", "lab"), ("sudo", "apt-get"), ("less", "grades/attention.csv"), ("cd", "autograder"),
-    ("dask", "scheduler"), ("dask", "worker"),
-}  # fmt: skip
+    ("jupyter", "lab"),
+    ("sudo", "apt-get"),
+    ("less", "grades/attention.csv"),
+    ("cd", "autograder"),
+    ("dask", "scheduler"),
+    ("dask", "worker"),
+}
 
 pytestmark = pytest.mark.filterwarnings("default")  # of nbgrader's own packages
 
@@ -74,9 +82,15 @@ def test_each_command_exists(command: str) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["make heatmap", "python -m autograder regrade X", "python -m autograder export excel", "nbgrader grade",
-     "rm -rf grades", "adamw-pset maps"],
-)  # fmt: skip
+    [
+        "make heatmap",
+        "python -m autograder regrade X",
+        "python -m autograder export excel",
+        "nbgrader grade",
+        "rm -rf grades",
+        "adamw-pset maps",
+    ],
+)
 def test_a_command_that_does_not_exist_would_be_seen(command: str) -> None:
     with pytest.raises((AssertionError, SystemExit)):
         exists(command)
@@ -87,25 +101,31 @@ def test_the_day_has_ten_commands() -> None:
 
 
 FACTS: list[tuple[str, Any, Any]] = [  # what the guide says, the code's value, what the words mean
-    ("four seconds of processor time", jail.CPU_SECONDS, 4),
-    ("one gigabyte of memory", jail.MEMORY, 1 << 30),
-    ("34 submissions", len(list(demo.submissions())), 34),
-    ("`grades.csv`: `student, question, score, max_score, status, message`", ", ".join(grading.Row._fields),
-     "student, question, score, max_score, status, message"),
-    ("`student, score, max_score, status, message`", ", ".join(exports.Total._fields),
-     "student, score, max_score, status, message"),
+    ("four seconds of processor time", lockdown.CPU_SECONDS, 4),
+    ("one gigabyte of memory", lockdown.MEMORY, 1 << 30),
+    ("34 submissions", len(list(course.submissions())), 34),
+    (
+        "`grades.csv`: `student, question, score, max_score, status, message`",
+        ", ".join(finding.Row._fields),
+        "student, question, score, max_score, status, message",
+    ),
+    (
+        "`student, score, max_score, status, message`",
+        ", ".join(totals.Total._fields),
+        "student, score, max_score, status, message",
+    ),
     ("`student, question, score, comment`", ", ".join(COLUMNS), "student, question, score, comment"),
-    ("`graded`", grading.GRADED, "graded"),
-    ("`needs manual grading`", grading.BY_HAND, "needs manual grading"),
-    ("`not graded`", grading.NOT_GRADED, "not graded"),
+    ("`graded`", finding.GRADED, "graded"),
+    ("`needs manual grading`", finding.BY_HAND, "needs manual grading"),
+    ("`not graded`", finding.NOT_GRADED, "not graded"),
     ("`grades.csv`", batch.GRADES, "grades.csv"),
     ("`attention.csv`", batch.ATTENTION, "attention.csv"),
     ("`journal.jsonl`", batch.JOURNAL, "journal.jsonl"),
-    ("`autograder/seed.txt`", grading.HERE / "seed.txt", ROOT / "autograder" / "seed.txt"),
+    ("`seed.txt`", seed.SEED_FILE, "seed.txt"),
     ("two or three submissions", batch.RARE, 3),
-    ("`SIS Login ID`, `SIS User ID` or `ID`", platforms.CANVAS_IDS, ("SIS Login ID", "SIS User ID", "ID")),
+    ("`SIS Login ID`, `SIS User ID` or `ID`", canvas.IDS, ("SIS Login ID", "SIS User ID", "ID")),
     ("sudo apt-get install bubblewrap", sandbox.INSTALL, "sudo apt-get install bubblewrap"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("words", "value", "meant"), FACTS)
@@ -115,7 +135,7 @@ def test_each_fact_is_true(words: str, value: Any, meant: Any) -> None:
 
 
 def test_every_file_that_the_guide_names_exists() -> None:
-    for name in re.findall(r"`((?:source/)?[a-z_A-Z]+\.py)`", GUIDE):
+    for name in re.findall(r"`((?:[a-z_]+/)*[a-z_A-Z]+\.(?:py|toml))`", GUIDE):
         assert (ROOT / "autograder" / name).exists(), name
 
 
@@ -151,15 +171,20 @@ def test_each_number_of_the_commentary_is_measured(words: str) -> None:
 
 
 LAW = {  # rule: powers of (lr, decay) in the effective learning rate, from growth and shrinkage
-    "SGD + ℓ2": ("ηγ/‖θ‖² ∝ (ηλ_ℓ2)^{1/2}", "−1"), "SGDW": ("ηγ/‖θ‖² ∝ λ_w^{1/2}", "0"),
-    "Adam + ℓ2": ("η/‖θ‖ ∝ (η²λ_ℓ2)^{1/3}", "−2"), "AdamW, eq. (1)": ("η/‖θ‖ ∝ λ_w^{1/2}", "0"),
+    "SGD + ℓ2": ("ηγ/‖θ‖² ∝ (ηλ_ℓ2)^{1/2}", "−1"),
+    "SGDW": ("ηγ/‖θ‖² ∝ λ_w^{1/2}", "0"),
+    "Adam + ℓ2": ("η/‖θ‖ ∝ (η²λ_ℓ2)^{1/3}", "−2"),
+    "AdamW, eq. (1)": ("η/‖θ‖ ∝ λ_w^{1/2}", "0"),
     "AdamW, PyTorch's λ": ("η/‖θ‖ ∝ (ηλ)^{1/2}", "−1"),
-}  # fmt: skip
+}
 
 
 def test_the_law_of_slopes_stands_for_all_five_rules() -> None:
-    rows = {cells[1].strip(): [cell.strip() for cell in cells] for line in COMMENTARY.splitlines()
-            if len(cells := line.split("|")) == 8}  # fmt: skip
+    rows = {
+        cells[1].strip(): [cell.strip() for cell in cells]
+        for line in COMMENTARY.splitlines()
+        if len(cells := line.split("|")) == 8
+    }
     assert {rule: (rows[rule][5], rows[rule][6]) for rule in LAW} == LAW
 
 
@@ -181,14 +206,14 @@ def blocks(heading: str) -> list[str]:
 PROGRAM = """
 import json, sys
 from pathlib import Path
-from autograder import build, worked_numbers
-from adamw_pset.table import write_whole
+from autograder.assignment import build, worked_numbers
+from adamw_pset.files import write_whole
 write_whole(worked_numbers.TARGET, worked_numbers.build())
 build.main([])
-from autograder.grading import grade_folder, score
-from autograder.questions import QUESTIONS
-from autograder.sandbox import Sandbox
-from autograder.submission import NAME
+from autograder.grading.grade import grade_folder, score
+from autograder.assignment.questions import QUESTIONS
+from autograder.sandbox.sandbox import Sandbox
+from autograder.assignment.places import NAME
 handed_in = json.loads(Path(build.STUDENT).read_text())
 answers = json.loads(sys.argv[1])
 for cell in handed_in["cells"]:
@@ -196,8 +221,8 @@ for cell in handed_in["cells"]:
 folder = Path("submitted/ada") / NAME
 folder.mkdir(parents=True)
 (folder / f"{NAME}.ipynb").write_text(json.dumps(handed_in))
-import autograder.grading as grading
-grading.ALL = [QUESTIONS[name] for name in ("adamw", "share_left")]
+import autograder.grading.grade as grade
+grade.ALL = [QUESTIONS[name] for name in ("adamw", "share_left")]
 with Sandbox() as box:
     found, *_ = grade_folder(folder, "ada", "seed", box, {})
 print(json.dumps({name: [*finding[:3], score(QUESTIONS[name], finding)] for name, finding in found.items()}))
@@ -211,14 +236,17 @@ def test_a_mistake_and_a_question_are_added_as_the_guide_says(tmp_path: Path) ->
     (mistake,), (draw, question, cells) = blocks("A mistake"), blocks("A question")
     for text in (mistake, draw + question + cells):
         assert len([line for line in text.splitlines() if line]) < 20
+    for name in ("explore_Adam.ipynb", "constraints.txt", "LICENSE", "pyproject.toml"):  # to which the bundle links
+        shutil.copy(ROOT / name, tmp_path)
     for name in ("adamw_pset", "autograder"):
         shutil.copytree(
-            ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "submitted")
+            ROOT / name, tmp_path / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "submitted")
         )
     for file, anchor, text in (
-        ("mistakes_decay.py", "DECAY_MISTAKES = (\n", f"DECAY_MISTAKES = (\n{mistake.rstrip()},\n"),
-        ("questions.py", "def _draw_grads", draw + "\n\ndef _draw_grads"),
-        ("questions.py", "ALL = (\n", f"ALL = (\n{question.rstrip()},\n"),
+        ("assignment/mistakes/decay.py", "DECAY_MISTAKES = (\n", f"DECAY_MISTAKES = (\n{mistake.rstrip()},\n"),
+        ("assignment/questions.py", "def _draw_grads", draw + "\n\ndef _draw_grads"),
+        ("assignment/questions.py", "ALL = (\n", f"ALL = (\n{question.rstrip()},\n"),
+        ("points.toml", "adam_l2 = 8\n", "adam_l2 = 8\nshare_left = 2\n"),
         ("source/explore_Adam.py", '# %% question="adamw"', cells + '\n# %% question="adamw"'),
     ):
         path = tmp_path / "autograder" / file
@@ -236,7 +264,7 @@ def test_a_mistake_and_a_question_are_added_as_the_guide_says(tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["adamw"][1:] == ["decay_squared", re.findall(r'"(.*)"', mistake)[1], 0.0]
-    assert found["share_left"] == [grading.GRADED, "", "Right.", 2.0]
+    assert found["share_left"] == [finding.GRADED, "", "Right.", 2.0]
     student = (tmp_path / "explore_Adam.ipynb").read_text(encoding="utf-8")
     assert "share_left" in student
     assert "** steps" not in student

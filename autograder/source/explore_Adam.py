@@ -28,7 +28,7 @@
 # %% [markdown] tags=["instructor"]
 # **For the instructor.** This is the version with solutions, rubrics and commentary. Cells such as this
 # one are left out of the student's notebook, and so are model answers. Points stand in
-# `autograder/questions.py`. Written answers ask for a derivation or for the reading of a student's own
+# `autograder/points.toml`. Written answers ask for a derivation or for the reading of a student's own
 # maps, so they are graded by hand; the functions beside them are graded automatically. Neither
 # presupposes the other: a wrong function next to a right derivation loses the function's points only.
 #
@@ -83,6 +83,7 @@ except ModuleNotFoundError:
     found = f"installed from {home}"
 
 import platform
+from importlib.metadata import version
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -90,13 +91,25 @@ import numpy as np
 import pandas as pd
 import torch
 
-from adamw_pset import State, heatmap, heatmaps, make_data, sweep, tuning_card
-from adamw_pset.checks import check, open_questions, summary
-from adamw_pset.experiment import log_grid
-from adamw_pset.pictures import show
-from adamw_pset.plots import color_norm, describe, draw_slope
-from adamw_pset.table import TableError
-from adamw_pset.tuning import card_table
+from adamw_pset import (
+    State,
+    TableError,
+    card_table,
+    check,
+    color_norm,
+    describe,
+    draw_slope,
+    heatmap,
+    heatmaps,
+    log_grid,
+    make_data,
+    open_questions,
+    playground,
+    show,
+    summary,
+    sweep,
+    tuning_card,
+)
 
 for name, unwritten in open_questions().items():
     globals().setdefault(name, unwritten)  # so that check can say: still open
@@ -110,7 +123,7 @@ def gradient_step(theta, grad, state, *, lr, weight_decay):
 tiny = make_data("easy", n_train=128, n_val=64)
 trial = sweep(gradient_step, [0.1], [0.1], tiny, seeds=1, epochs=1, progress=False)
 print(
-    f"adamw_pset {adamw_pset.__version__} ({found}), Python {platform.python_version()}, torch {torch.__version__}"
+    f"adamw_pset {version('adamw-pset')} ({found}), Python {platform.python_version()}, torch {torch.__version__}"
 )
 print(
     "Self-test, a small network trained for an epoch:",
@@ -178,7 +191,8 @@ print(
 def weight_decay_factor(l2, lr):
     """The λ_w with which weight decay takes the steps of SGD on the ℓ2-regularised loss."""
     ### BEGIN SOLUTION
-    return lr * l2
+    factor = lr * l2
+    return factor
     ### END SOLUTION
 
 
@@ -356,10 +370,10 @@ def preconditioner(grads, beta2):
     grads = np.asarray(grads, dtype=float)
     ### BEGIN SOLUTION
     t = len(grads)
-    weights = beta2 ** np.arange(t - 1, -1, -1)
-    G = (weights * grads.T) @ grads
+    G = sum(beta2 ** (t - k) * np.outer(g, g) for k, g in enumerate(grads, 1))
     factor = np.sqrt((1 - beta2**t) / (1 - beta2))
-    return factor * np.diag(np.diag(G) ** -0.5)
+    M = factor * np.diag(np.diag(G) ** -0.5)
+    return M
     ### END SOLUTION
 
 
@@ -452,7 +466,8 @@ check("counterexample", counterexample)
 def scaled_penalty_gradient(theta, M, l2):
     """Gradient of eq. (6) with respect to theta, shape (n,)."""
     ### BEGIN SOLUTION
-    return l2 * np.linalg.solve(M, theta)
+    gradient = l2 * np.linalg.solve(M, theta)
+    return gradient
     ### END SOLUTION
 
 
@@ -580,7 +595,6 @@ check("adamw", adamw)
 # </details>
 
 # %% folded=true
-from adamw_pset.playground import playground
 
 playground(adam_l2, adamw)
 
@@ -871,8 +885,10 @@ def good_fraction(table, threshold):
     """Share of the settings (lr, decay) whose mean validation accuracy is at least threshold."""
     ### BEGIN SOLUTION
     runs = table.groupby(["lr", "decay"])
-    accuracy = runs["val_accuracy"].mean().mask(runs["diverged"].any(), 0.0)
-    return float((accuracy >= threshold).mean())
+    mean = runs["val_accuracy"].mean()
+    accuracy = mean.mask(runs["diverged"].any(), 0.0)
+    good = accuracy >= threshold
+    return good.mean()
     ### END SOLUTION
 
 
@@ -885,8 +901,9 @@ def best_accuracy(table):
     """Mean validation accuracy of the best setting (lr, decay)."""
     ### BEGIN SOLUTION
     runs = table.groupby(["lr", "decay"])
-    accuracy = runs["val_accuracy"].mean().mask(runs["diverged"].any(), 0.0)
-    return float(accuracy.max())
+    mean = runs["val_accuracy"].mean()
+    accuracy = mean.mask(runs["diverged"].any(), 0.0)
+    return accuracy.max()
     ### END SOLUTION
 
 

@@ -1,0 +1,354 @@
+"""Runs an answer on given inputs and writes down what came out: numbers, or what went wrong.
+
+Nothing here knows what is right.  The same observation is made of a student's answer, of the
+reference and of every known mistake, so that they can be compared number by number.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import copy
+import inspect
+import io
+import linecache
+import textwrap
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from adamw_pset.off_limits import OffLimits, refused
+from adamw_pset.rule import State
+
+Array = NDArray[np.float64]
+Record = dict[str, Array]  # a rule: theta (steps, ...), t (steps,), m, v after the last; else: value
+Input = Mapping[str, Any]  # one trial, as written in the file of worked numbers
+
+
+ERRORS = {("TypeError", "for ^"): "caret", ("AttributeError", "can't set attribute"): "state_assigned"}
+
+
+class Event(NamedTuple):
+    """Something that went wrong before, or beside, the numbers."""
+
+    id: str  # of the mistake that it shows
+    details: dict[str, str] = {}  # fills the {...} of the mistake's sentence  # noqa: RUF012
+
+
+class Observation(NamedTuple):
+    """What an answer did on its inputs."""
+
+    records: list[Record]
+    event: Event | None = None  # stopped the trial
+    remarks: tuple[Event, ...] = ()  # matter even if the numbers are right
+
+
+class Stopped(Exception):
+    """Ends an observation."""
+
+    def __init__(self, id: str, **details: object) -> None:
+        super().__init__(id)
+        self.event = Event(id, {name: str(value) for name, value in details.items()})
+
+
+def observe(kind: str, inputs: Sequence[Input], answer: Any) -> Observation:
+    """What ``answer`` does on ``inputs``; ``kind`` is rule, function or counterexample."""
+    if answer is None or answer is ...:
+        return Observation([], Event("open"))
+    if kind == "counterexample" and not callable(answer):
+        return _counterexample(lambda: answer)
+    if not callable(answer):
+        return Observation([], Event("not_a_function", {"got": describe(answer)}))
+    if kind == "counterexample":
+        return _counterexample(answer)
+    return _rule(inputs, answer) if kind == "rule" else _function(inputs, answer)
+
+
+def to_array(value: Any) -> Array:
+    """``value`` as float64; raises ``Stopped`` if it is not real numbers."""
+    if value is ...:
+        raise Stopped("open")
+    if isinstance(value, Tensor):
+        value = value.detach().cpu()
+        value = value.double().numpy() if not value.is_complex() else value.numpy()
+    try:
+        array = np.array(value)
+        if array.dtype.kind not in "fiub" and (array.dtype.kind != "O" or array.ndim == 0):
+            raise Stopped("not_numbers", got=describe(value))
+        return array.astype(np.float64)
+    except (TypeError, ValueError, RuntimeError):
+        raise Stopped("not_numbers", got=describe(value)) from None
+
+
+def describe(value: Any) -> str:
+    """What kind of thing ``value`` is, in a few words."""
+    if isinstance(value, tuple | list):
+        return f"a {type(value).__name__} of {len(value)}"
+    shape = getattr(value, "shape", None)
+    name = type(value).__name__
+    article = "an" if name[0] in "aeiouAEIOU" else "a"
+    return f"{article} {name}" + (f" of shape {tuple(shape)}" if shape is not None else "")
+
+
+# --- rules ---------------------------------------------------------------------------------------
+
+
+def _rule(inputs: Sequence[Input], rule: Callable[..., Any]) -> Observation:
+    records: list[Record] = []
+    changed: set[str] = set()
+    remarks: list[Event] = []
+    stopped = None
+    try:
+        for trial in inputs:
+            records.append(_trajectory(rule, trial, torch.float64, changed))
+    except Stopped as stop:
+        stopped = stop.event
+    if records and not _repeats(rule, inputs[0], records[0]):
+        remarks.append(Event("not_repeatable"))
+        stopped = stopped and remarks[0]  # it stopped because of what it remembered
+    if changed:
+        remarks.append(Event("changed_in_place", {"what": " and ".join(sorted(changed))}))
+    if not stopped:
+        try:
+            _trajectory(rule, inputs[0], torch.float32, set())
+        except Stopped as stop:
+            remarks.append(stop.event)
+    return Observation(records, stopped, tuple(remarks))
+
+
+def _repeats(rule: Callable[..., Any], trial: Input, first: Record) -> bool:
+    """Whether the trial comes out as it did the first time."""
+    try:
+        again = _trajectory(rule, trial, torch.float64, set())
+    except Stopped:
+        return False
+    return all(np.array_equal(again[name], first[name], equal_nan=True) for name in again)
+
+
+def _trajectory(rule: Callable[..., Any], trial: Input, dtype: torch.dtype, changed: set[str]) -> Record:
+    """A few steps on fixed gradients; names what the rule changed in place in ``changed``."""
+    theta = torch.tensor(trial["theta"], dtype=dtype)
+    state: Any = State.zeros(theta)
+    if trial["start"]:
+        state = State(trial["start"]["t"], *(torch.tensor(trial["start"][k], dtype=dtype) for k in ("m", "v")))
+    thetas, ts = [], []
+    for row in trial["grads"]:
+        grad = torch.tensor(row, dtype=dtype)
+        before = copy.deepcopy((theta, grad, state))
+        _fits(rule, theta, grad, state, **trial["hyper"])
+        result = call(rule, theta, grad, state, **trial["hyper"])
+        changed |= {
+            name
+            for name, old, new in zip(("theta", "grad", "state"), before, (theta, grad, state), strict=True)
+            if not _equal(old, new)
+        }
+        theta, state = _step(result, before[0], rule)
+        thetas.append(to_array(theta))
+        ts.append(float(to_array(state.t).mean()))
+        theta, state = theta.detach().clone(), State(*map(_detached, state))
+    m, v = to_array(state.m), to_array(state.v)
+    return {"theta": np.array(thetas), "t": np.array(ts), "m": m, "v": v}
+
+
+def _detached(value: Any) -> Any:
+    return value.detach() if isinstance(value, Tensor) else value
+
+
+def _step(result: Any, old: Tensor, rule: Callable[..., Any]) -> tuple[Tensor, State]:
+    """θ and state from what a rule returned; raises ``Stopped`` unless they can be used."""
+    if result is None:
+        raise Stopped("open" if is_empty(rule) else "returned_none")
+    if result is ...:
+        raise Stopped("open")
+    if isinstance(result, Tensor):
+        raise Stopped("state_not_returned")
+    if not (isinstance(result, tuple | list) and len(result) == 2):
+        raise Stopped("not_theta_and_state", got=describe(result))
+    theta, state = result
+    if theta is ...:
+        raise Stopped("open")
+    if isinstance(theta, tuple) and isinstance(state, Tensor):
+        raise Stopped("state_first")
+    if not isinstance(theta, Tensor):
+        raise Stopped("not_a_tensor", got=describe(theta))
+    if theta.shape != old.shape:
+        raise Stopped("wrong_shape", got=tuple(theta.shape), want=tuple(old.shape))
+    halved = theta.dtype == torch.float32 and old.dtype == torch.float64  # the sweep's own dtype
+    if theta.dtype != old.dtype and not halved:
+        raise Stopped("wrong_dtype", got=theta.dtype, want=old.dtype)
+    if not (isinstance(state, tuple | list) and len(state) == 3) or any(part is None for part in state):
+        raise Stopped("state_incomplete", got=describe(state))
+    return theta, State(*state)
+
+
+def _equal(old: Any, new: Any) -> bool:
+    if isinstance(old, tuple):
+        return all(_equal(a, b) for a, b in zip(old, new, strict=True))
+    try:
+        a, b = to_array(old), to_array(new)
+    except Stopped:
+        return True  # nothing to compare
+    return a.shape == b.shape and np.array_equal(a, b, equal_nan=True)
+
+
+# --- functions and the counterexample ------------------------------------------------------------
+
+
+def _function(inputs: Sequence[Input], function: Callable[..., Any]) -> Observation:
+    records: list[Record] = []
+    changed: set[str] = set()
+    try:
+        for trial in inputs:
+            arguments = {name: _argument(value) for name, value in trial.items()}
+            kept = copy.deepcopy(arguments)
+            _fits(function, *arguments.values())
+            result = call(function, *arguments.values())
+            if result is None:
+                raise Stopped("open" if is_empty(function) else "returned_none")
+            records.append({"value": to_array(result)})
+            changed |= {name for name, old in kept.items() if not _same_argument(old, arguments[name])}
+    except Stopped as stop:
+        return Observation(records, stop.event)
+    what = {"what": " and ".join(sorted(changed))}
+    return Observation(records, None, (Event("changed_in_place", what),) if changed else ())
+
+
+def _argument(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return pd.DataFrame({name: list(column) for name, column in value.items()})
+    return np.array(value, dtype=np.float64) if isinstance(value, list) else value
+
+
+def _same_argument(old: Any, new: Any) -> bool:
+    if isinstance(old, pd.DataFrame):
+        return old.equals(new)
+    return bool(np.array_equal(old, new))
+
+
+def _counterexample(function: Callable[..., Any]) -> Observation:
+    """Whether M, θ_a, θ_b are a counterexample: one event says why not; any valid one has none."""
+    try:
+        _fits(function)
+        result = call(function)
+        if result is None:
+            raise Stopped("open" if is_empty(function) else "returned_none")
+        if not (isinstance(result, tuple | list) and len(result) == 3):
+            raise Stopped("not_a_triple", got=describe(result))
+        M, *thetas = (to_array(part) for part in result)
+        n = thetas[0].size
+        if M.shape != (n, n) or any(theta.shape != (n,) for theta in thetas) or not n:
+            shapes = ", ".join(str(part.shape) for part in (M, *thetas))
+            raise Stopped("shapes_do_not_fit", got=shapes)
+        return Observation([], _fault(M, np.array(thetas)))
+    except Stopped as stop:
+        return Observation([], stop.event)
+
+
+def _fault(M: Array, thetas: Array) -> Event | None:
+    """Why M, θ_a, θ_b are no counterexample, None if they are one: no k has M θ = k θ for both.
+
+    Rounding leaves about 1e-16 of the numbers; a gap counts if it is in the first half of 16 digits.
+    """
+    size = abs(M).max()
+    if not (np.isfinite(M).all() and np.isfinite(thetas).all()):
+        return Event("not_finite")
+    if abs(M - M.T).max() > 1e-12 * size or np.linalg.eigvalsh(M).min() <= 1e-12 * size:
+        return Event("not_positive_definite")
+    if np.allclose(M, M[0, 0] * np.eye(len(M)), rtol=0, atol=1e-8 * size):
+        return Event("multiple_of_identity")
+    some = np.array([theta / abs(theta).max() for theta in thetas if theta.any()])
+    if len(some):
+        images = some @ M
+        k = (images * some).sum() / (some**2).sum()
+        if np.linalg.norm(images - k * some) > 1e-8 * np.linalg.norm(images):
+            return None
+    return Event("zero_theta" if len(some) < 2 else "one_k_fits", {"k": f"{k:.4g}" if len(some) else ""})
+
+
+# --- calling a student's function ----------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Neither prints nor warnings of an answer count."""
+    with (
+        warnings.catch_warnings(),
+        np.errstate(all="ignore"),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """``function(...)``; raises ``Stopped`` for an exception, with the line it came from."""
+    try:
+        with quiet(), refused():
+            return function(*args, **kwargs)
+    except NotImplementedError:
+        raise Stopped("open") from None
+    except Stopped:
+        raise
+    except (Exception, SystemExit) as error:
+        if isinstance(error, TypeError) and "ellipsis" in str(error):
+            raise Stopped("open") from None  # the ... of the exercise is still in a formula
+        kind = type(error).__name__  # its name: from another process comes an error of the same name
+        if kind == OffLimits.__name__:
+            raise Stopped("off_limits", error=error) from None
+        for (name, words), mistake in ERRORS.items():
+            if kind == name and words in str(error):
+                raise Stopped(mistake, where=where(error, function)) from None
+        error_line = f"{kind}: {error}".rstrip(": ").splitlines()[0]
+        raise Stopped("exception", error=error_line, where=where(error, function)) from None
+
+
+def _fits(function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise Stopped("wrong_signature", got=signature, error=error) from None
+
+
+def where(error: BaseException, function: Callable[..., Any]) -> str:
+    """The student's line in which an exception arose, with its number in the cell."""
+    if isinstance(told := getattr(error, "where", None), str):  # it arose in another process
+        return told
+    traceback = error.__traceback__
+    home = getattr(getattr(function, "__code__", None), "co_filename", None)
+    found = None
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_filename == home:
+            found = traceback
+        traceback = traceback.tb_next
+    if found is None:
+        return ""
+    filename, number = found.tb_frame.f_code.co_filename, found.tb_lineno
+    line = linecache.getline(filename, number, found.tb_frame.f_globals).strip()
+    return f"\n    line {number}:  {line}" if line else f" (line {number})"
+
+
+def is_empty(function: Callable[..., Any]) -> bool:
+    """Whether nothing but a docstring, ``pass`` or ``...`` stands in the body of ``function``."""
+    if isinstance(told := getattr(function, "is_empty", None), bool):  # it lives in another process
+        return told
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError):
+        code = getattr(function, "__code__", None)
+        return code is not None and not code.co_names and len(code.co_code) <= 8
+    body = getattr(tree.body[0], "body", [])
+    return isinstance(body, list) and all(
+        isinstance(line, ast.Pass) or (isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant))
+        for line in body
+    )

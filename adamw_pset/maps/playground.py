@@ -1,0 +1,88 @@
+"""Paths of update rules down a small valley: two sliders, or a grid of pictures without widgets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from adamw_pset.display import show
+from adamw_pset.rule import Rule, State, decay_name, rule_name
+
+MINIMUM = (2.0, 1.0)
+CURVATURE = (0.5, 8.0)  # along x and y: a valley that runs along x
+START = (-1.5, 2.0)
+STEPS = 100
+LRS, DECAYS = (0.01, 0.05, 0.25), (0.001, 0.01, 0.1)  # of the pictures without widgets
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # Okabe and Ito: told apart by the colour-blind
+STYLES = ("-", "--", ":", "-.")
+
+
+def path(rule: Rule, lr: float, decay: float, steps: int = STEPS) -> NDArray[np.float64]:
+    """θ_0 … θ_steps of ``rule`` in the valley, shape (steps + 1, 2).
+
+    ``decay`` goes to whichever of ``l2``, ``weight_decay`` or ``torch_decay`` the rule takes.
+    """
+    theta = torch.tensor(START, dtype=torch.float64)
+    curvature, minimum = torch.tensor(CURVATURE), torch.tensor(MINIMUM)
+    state: Any = State.zeros(theta)
+    points = [theta.clone()]
+    for _ in range(steps):
+        theta, state = rule(theta, curvature * (theta - minimum), state, lr=lr, **{decay_name(rule): decay})
+        points.append(theta.detach().clone())
+    return torch.stack(points).numpy()
+
+
+def draw(rules: tuple[Rule, ...], lr: float, decay: float, ax: Axes) -> None:
+    """Draw the valley and the path of each rule; a cross marks the minimum, a ring the origin."""
+    x, y = np.meshgrid(np.linspace(-2.2, 3.2, 120), np.linspace(-1, 2.8, 90))
+    loss = (CURVATURE[0] * (x - MINIMUM[0]) ** 2 + CURVATURE[1] * (y - MINIMUM[1]) ** 2) / 2
+    ax.contour(x, y, loss, levels=np.geomspace(0.05, 25, 9), colors="#c4c4c4", linewidths=0.8)
+    for rule, color, style in zip(rules, COLORS, STYLES, strict=False):
+        points = path(rule, lr, decay)
+        end = ", ".join(f"{value:.2f}" for value in points[-1])
+        ax.plot(*points.T, style, color=color, lw=1.6, label=f"{rule_name(rule)}: ends at ({end})")
+        ax.plot(*points[-1], "o", color=color, ms=6)
+    ax.plot(*MINIMUM, "+", color="black", ms=11, mew=2)
+    ax.plot(0, 0, "o", mfc="none", mec="black", ms=9)
+    ax.set(xlim=(-2.2, 3.2), ylim=(-1, 2.8), title=f"η = {lr:.3g}, decay = {decay:.3g}")
+    ax.title.set_fontsize("medium")
+    ax.legend(loc="lower left", fontsize="x-small")
+
+
+def pictures(*rules: Rule) -> Figure:
+    """The valley at three learning rates (across) and three decays (down)."""
+    figure = Figure(figsize=(11, 8), layout="constrained")
+    axes = figure.subplots(len(DECAYS), len(LRS), sharex=True, sharey=True)
+    for row, decay in zip(axes, DECAYS, strict=True):
+        for ax, lr in zip(row, LRS, strict=True):
+            draw(rules, lr, decay, ax)
+    return figure
+
+
+def playground(*rules: Rule) -> Any:
+    """Two sliders, learning rate and decay, and the paths of up to four ``rules``, drawn at once.
+
+    Without ipywidgets it shows the figure of ``pictures``.
+    """
+    try:
+        import ipywidgets
+    except ImportError:
+        show(pictures(*rules), "Paths of the rules down the valley at three learning rates and three decays.")
+        return None
+
+    def redraw(lr: float, decay: float) -> None:
+        figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+        draw(rules, lr, decay, figure.subplots())
+        show(figure, f"Paths of the rules down the valley, learning rate {lr:.2g}, decay {decay:.2g}.")
+
+    def slider(low: float, high: float, value: float, description: str) -> Any:
+        return ipywidgets.FloatLogSlider(
+            value=value, min=low, max=high, step=0.1, description=description, readout_format=".2g"
+        )
+
+    return ipywidgets.interactive(redraw, lr=slider(-3, 0, 0.05, "η"), decay=slider(-4, 0, 0.01, "decay λ"))

@@ -1,0 +1,295 @@
+"""Heat maps over learning rate × decay: a table in, axes out."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib import patheffects
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+from numpy.typing import NDArray
+
+from adamw_pset.maps.measures import accuracy_maps, ridge, slope
+from adamw_pset.registry import DECAY_SYMBOLS, OPTIMIZERS
+from adamw_pset.table import METRICS, check_table
+
+METRIC_LABELS = {
+    "val_accuracy": "validation accuracy",
+    "val_loss": "validation loss (nats)",
+    "train_accuracy": "training accuracy",
+    "train_loss": "training loss (nats)",
+}
+INK, PAPER = "#1a1a1a", "white"
+GUESS = "#E69F00"  # orange: apart from every colour of the maps
+GOOD = 0.9  # the accuracy that the contour marks
+
+
+def heatmap(
+    table: pd.DataFrame,
+    metric: str = "val_accuracy",
+    ax: Axes | None = None,
+    *,
+    norm: Normalize | None = None,
+    colorbar: bool = True,
+) -> Axes:
+    """Draw the mean of ``metric`` over seeds for each learning rate and decay of one optimizer.
+
+    Brighter is better, for losses too.  A star marks the best setting; on accuracies, circles mark
+    the ridge (the best decay of each learning rate, where the row shows one), the dashed line is
+    its fit, and the solid line the contour at accuracy 90 %.  Settings at which a run
+    diverged are grey and hatched.  ``norm`` is the colour scale (default: this table's range), drawn
+    beside the map if ``colorbar``.
+    Raises ``ValueError`` for several optimizers, an incomplete grid or an unknown metric.
+    """
+    if metric not in METRICS:
+        raise ValueError(f"metric={metric!r}: choose one of {', '.join(METRICS)}")
+    lrs, decays, accuracy = accuracy_maps(table)
+    values = _means(table, metric)
+    better_is_less = metric.endswith("loss")
+    if ax is None:
+        _, ax = plt.subplots(figsize=(4.6, 3.8), layout="constrained")
+    x, y = _edges(lrs), _edges(decays)
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_facecolor("#bdbdbd")
+    mesh = ax.pcolormesh(
+        x,
+        y,
+        np.ma.masked_invalid(values.T),
+        norm=norm or color_norm([table], metric),
+        rasterized=True,
+        cmap="viridis_r" if better_is_less else "viridis",
+    )
+    _mark_diverged(ax, x, y, np.isnan(values))
+    if metric == "val_accuracy":
+        mean = accuracy.mean(axis=0)
+        _draw_contour(ax, lrs, decays, np.where(np.isnan(values), np.nan, mean), GOOD)
+        _draw_ridge(ax, lrs, decays, mean)
+    if np.isfinite(values).any():
+        best = np.nanargmin(values) if better_is_less else np.nanargmax(values)
+        row, column = np.unravel_index(best, values.shape)
+        ax.plot(lrs[row], decays[column], "*", color=PAPER, mec=INK, mew=0.9, ms=15, zorder=5)
+        title = f"{_title(table)}: best {values[row, column]:.3f}"
+        fit = slope(accuracy.mean(axis=0), lrs, decays)
+        if metric == "val_accuracy" and np.isfinite(fit):
+            title += f", slope {fit:+.2f}".replace("-", "−")
+    else:
+        title = f"{_title(table)}: every run diverged"
+    ax.set(xlabel="learning rate η", ylabel=_decay_label(table), xlim=x[[0, -1]], ylim=y[[0, -1]])
+    ax.set_title(title, fontsize="medium")
+    _power_ticks(ax)
+    if colorbar:
+        ax.figure.colorbar(mesh, ax=ax, label=METRIC_LABELS[metric], pad=0.02)
+    return ax
+
+
+def heatmaps(*tables: pd.DataFrame, metrics: tuple[str, ...] = ("val_accuracy", "val_loss")) -> Figure:
+    """Heat maps side by side: a column for each optimizer, a row for each metric.
+
+    ``tables`` hold one optimizer or several.  A metric has one colour scale for all optimizers.
+    """
+    parts = [part for table in tables for _, part in check_table(table).groupby("optimizer", sort=False)]
+    for part in parts:
+        _keep_settings(part, tables)
+    with sns.axes_style("ticks"), sns.plotting_context("paper", font_scale=1.15):
+        figure, axes = plt.subplots(
+            len(metrics),
+            len(parts),
+            squeeze=False,
+            layout="constrained",
+            figsize=(4.3 * len(parts) + 0.8, 3.6 * len(metrics) + 0.4),
+        )
+        for row, metric in zip(axes, metrics, strict=True):
+            norm = color_norm(parts, metric)
+            for ax, part in zip(row, parts, strict=True):
+                heatmap(part, metric, ax, norm=norm, colorbar=False)
+            mesh = row[0].collections[0]
+            figure.colorbar(mesh, ax=list(row), label=METRIC_LABELS[metric], pad=0.015, aspect=22)
+        figure.legend(handles=_legend(parts), loc="outside lower center", ncols=2 * len(parts), frameon=False)
+    return figure
+
+
+def draw_slope(ax: Axes, table: pd.DataFrame, slope: float, label: str) -> None:
+    """Draw a line of this slope (d log λ / d log η) into the map of ``table``, through its good region.
+
+    It goes through the middle of the ridge, or through the best setting where there is no ridge.
+    """
+    lrs, decays, accuracy = accuracy_maps(table)
+    mean = accuracy.mean(axis=0)
+    crest = ridge(mean, decays)
+    shown = np.isfinite(crest)
+    if shown.any():
+        x, y = np.log10(lrs[shown]).mean(), crest[shown].mean()
+    else:
+        row, column = np.unravel_index(mean.argmax(), mean.shape)
+        x, y = np.log10(lrs[row]), np.log10(decays[column])
+    limits = ax.get_xlim(), ax.get_ylim()
+    line = 10 ** (y + slope * (np.log10(lrs) - x))
+    ax.plot(
+        lrs,
+        line,
+        "-",
+        color=GUESS,
+        lw=2.4,
+        label=label,
+        zorder=3,
+        path_effects=[patheffects.withStroke(linewidth=4.2, foreground=INK)],
+    )
+    ax.set(xlim=limits[0], ylim=limits[1])
+    ax.legend(loc="lower left", fontsize="small")
+
+
+def color_norm(tables: list[pd.DataFrame], metric: str) -> Normalize:
+    """One colour scale for ``metric`` in all tables.
+
+    The few worst settings share the darkest colour, so that the others can be told apart.
+    """
+    values = np.concatenate([_means(table, metric).ravel() for table in tables])
+    values = values[np.isfinite(values)]
+    if len(values) == 0:
+        return Normalize(0, 1)
+    if values.min() == values.max():
+        return Normalize(0, max(1, values.max()))
+    if metric.endswith("loss"):
+        return Normalize(values.min(), np.percentile(values, 95))
+    return Normalize(np.percentile(values, 3), values.max())
+
+
+def describe(table: pd.DataFrame, threshold: float = GOOD) -> str:
+    """The accuracy map of one optimizer in words: a text alternative for those who cannot see it."""
+    lrs, decays, accuracy = accuracy_maps(table)
+    mean = accuracy.mean(axis=0)
+    row, column = np.unravel_index(mean.argmax(), mean.shape)
+    good = mean >= threshold
+    lines = [
+        f"{_title(table)}: heat map of validation accuracy over {len(lrs)} learning rates from {lrs[0]:.2g} "
+        f"to {lrs[-1]:.2g} and {len(decays)} decays from {decays[0]:.2g} to {decays[-1]:.2g}, "
+        f"mean of {len(accuracy)} seeds.",
+        f"Best {mean.max():.3f} at η = {lrs[row]:.2g}, λ = {decays[column]:.2g}; worst {mean.min():.3f}; "
+        f"{good.mean():.0%} of the settings reach {threshold:.0%}.",
+    ]
+    fit = slope(mean, lrs, decays)
+    if np.isfinite(fit):
+        moves = f"moves the best decay by a factor of 10^{fit:.1f}"
+        if abs(fit) < 0.1:
+            moves = "leaves the best decay where it is"
+        lines.append(f"The good region has slope {fit:+.2f}: ten times the learning rate {moves}.")
+    if table["diverged"].any():
+        lines.append(f"{int(table['diverged'].sum())} of {len(table)} runs diverged.")
+    return " ".join(lines)
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write ``figure`` to ``path`` whole or not at all; the same figure gives the same SVG."""
+    metadata: dict[str, Any] = {"Date": None} if path.suffix == ".svg" else {}
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        draft = Path(folder) / path.name
+        with matplotlib.rc_context({"svg.hashsalt": "adamw_pset", "svg.fonttype": "none"}):
+            figure.savefig(draft, dpi=200, metadata=metadata)
+        os.replace(draft, path)
+
+
+def _means(table: pd.DataFrame, metric: str) -> NDArray[np.float64]:
+    """Mean over seeds, (learning rates, decays); NaN where any seed diverged."""
+    values = table[metric].where(~table["diverged"]).astype(float)
+    grid = values.groupby([table["lr"], table["decay"]]).agg(lambda v: v.mean(skipna=False))
+    return grid.unstack("decay").sort_index().sort_index(axis=1).to_numpy()
+
+
+def _edges(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Borders of cells around ``values`` on a log axis; a 0 stands one step below the least other."""
+    logs = np.log10(np.where(values > 0, values, np.nan))
+    if len(logs) > 1 and np.isnan(logs[0]):
+        logs[0] = logs[1] - (logs[2] - logs[1] if len(logs) > 2 else 1)
+    logs = np.nan_to_num(logs)
+    if len(logs) == 1:
+        return np.asarray(10 ** (logs[0] + np.array([-0.5, 0.5])))
+    middle = (logs[1:] + logs[:-1]) / 2
+    return np.asarray(10 ** np.concatenate([[2 * logs[0] - middle[0]], middle, [2 * logs[-1] - middle[-1]]]))
+
+
+def _draw_contour(
+    ax: Axes, lrs: NDArray[np.float64], decays: NDArray[np.float64], mean: NDArray[np.float64], level: float
+) -> None:
+    positive = decays > 0
+    inside = mean[:, positive]
+    if min(inside.shape) > 1 and (inside < level).any() and (inside > level).any():
+        lines = ax.contour(lrs, decays[positive], inside.T, levels=[level], colors=PAPER, linewidths=1.8)
+        lines.set_path_effects([patheffects.withStroke(linewidth=3.4, foreground=INK)])
+
+
+def _draw_ridge(ax: Axes, lrs: NDArray[np.float64], decays: NDArray[np.float64], mean: NDArray[np.float64]) -> None:
+    crest = ridge(mean, decays)
+    shown = np.isfinite(crest)
+    outline = [patheffects.withStroke(linewidth=3.2, foreground=PAPER)]
+    if shown.sum() >= 3:
+        fit = np.polynomial.Polynomial.fit(np.log10(lrs[shown]), crest[shown], 1)
+        ends = lrs[shown][[0, -1]]
+        ax.plot(ends, 10 ** fit(np.log10(ends)), "--", color=INK, lw=1.6, path_effects=outline, zorder=3)
+    ax.plot(lrs[shown], 10 ** crest[shown], "o", color=INK, mec=PAPER, ms=5, mew=0.9, zorder=4)
+
+
+def _mark_diverged(ax: Axes, x: NDArray[np.float64], y: NDArray[np.float64], diverged: NDArray[np.bool_]) -> None:
+    for i, j in np.argwhere(diverged):
+        ax.fill_between(x[i : i + 2], y[j], y[j + 1], facecolor="none", edgecolor="#6b6b6b", hatch="////", lw=0)
+
+
+def _legend(parts: list[pd.DataFrame]) -> list[Any]:
+    def line(**style: Any) -> Any:
+        return Line2D([], [], **style)
+
+    handles = [
+        line(marker="*", ls="", color=PAPER, mec=INK, ms=13, label="best setting"),
+        line(marker="o", ls="", color=INK, ms=5, label="ridge: best decay of a learning rate"),
+        line(ls="--", color=INK, lw=1.6, label="line fitted to the ridge"),
+        line(
+            ls="-",
+            color=PAPER,
+            lw=2,
+            label=f"accuracy {GOOD:.0%}",
+            path_effects=[patheffects.withStroke(linewidth=3.4, foreground=INK)],
+        ),
+    ]
+    if any(part["diverged"].any() for part in parts):
+        handles.append(Patch(facecolor="#bdbdbd", edgecolor="#6b6b6b", hatch="////", label="diverged"))
+    return handles
+
+
+def _power_ticks(ax: Axes) -> None:
+    """A labelled tick at each power of ten (every second or third on a long axis)."""
+    for axis, (low, high) in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim())):
+        powers = np.arange(np.ceil(np.log10(low)), np.floor(np.log10(high)) + 1)
+        axis.set_major_locator(FixedLocator(list(10.0 ** powers[:: 1 + len(powers) // 9])))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"$10^{{{round(np.log10(value))}}}$"))
+        axis.set_minor_locator(NullLocator())
+        axis.set_minor_formatter(NullFormatter())
+
+
+def _keep_settings(part: pd.DataFrame, tables: tuple[pd.DataFrame, ...]) -> None:
+    name = part["optimizer"].iloc[0]
+    for table in tables:
+        if name in set(table["optimizer"]):
+            part.attrs = dict(table.attrs)
+
+
+def _title(table: pd.DataFrame) -> str:
+    name = str(table["optimizer"].iloc[0])
+    return OPTIMIZERS[name].title if name in OPTIMIZERS else name
+
+
+def _decay_label(table: pd.DataFrame) -> str:
+    name = str(table["optimizer"].iloc[0])
+    decay = table.attrs.get("optimizers", {}).get(name, {}).get("decay", "")
+    return DECAY_SYMBOLS.get(decay, "decay λ")

@@ -1,0 +1,1 @@
+"""Trains a small network at every setting of a grid: ``sweep``."""

@@ -1,0 +1,104 @@
+"""A small trial of a rule before a sweep trusts it: does it fit, and can it move a stack of runs?"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from adamw_pset.rule import Rule, RuleError, State, check_step, decay_name, hyperparameters, rule_name
+
+# One step of a stack of runs: (θ, g, state, η, λ) -> (θ, state), with η and λ of shape (runs, 1, ...).
+Stepper = Callable[[Tensor, Tensor, Any, Tensor, Tensor], tuple[Tensor, Any]]
+
+
+def stepper(rule: Rule, hyper: dict[str, Any], shapes: Iterable[tuple[int, ...]] = ((4, 2),)) -> Stepper:
+    """How to move a stack of runs with ``rule``: all at once if it can, else run by run.
+
+    It is tried on parameters of these ``shapes``.
+    Raises ``RuleError`` if the rule cannot be called with ``lr``, its decay and ``hyper``, changes
+    its arguments, returns the wrong thing or NaN.  Warns, and says why, when the runs must be
+    moved one by one.
+    """
+    known, decay = hyperparameters(rule), decay_name(rule)
+    given = {"lr", decay, *hyper}
+    if unknown := sorted(given - set(known)):
+        raise RuleError(f"{rule_name(rule)} takes {', '.join(known)}; it has no {', '.join(unknown)}")
+    required = {name for name, default in known.items() if default is inspect.Parameter.empty}
+    if missing := sorted(required - given):
+        raise RuleError(f"{rule_name(rule)} needs a value for {', '.join(missing)}: pass it to the sweep")
+
+    def stacked(theta: Tensor, g: Tensor, state: Any, lr: Tensor, lam: Tensor) -> tuple[Tensor, Any]:
+        return check_step(rule, theta, rule(theta, g, state, lr=lr, **{decay: lam}, **hyper))
+
+    def run_by_run(theta: Tensor, g: Tensor, state: Any, lr: Tensor, lam: Tensor) -> tuple[Tensor, Any]:
+        states = state if isinstance(state, list) else [State.zeros(row) for row in theta]
+        steps = []
+        rates = zip(lr.flatten().tolist(), lam.flatten().tolist(), strict=True)
+        for row, g_row, s, (eta, lam_row) in zip(theta, g, states, rates, strict=True):
+            values = {"lr": eta, decay: lam_row}
+            steps.append(check_step(rule, row, rule(row, g_row, s, **values, **hyper)))
+        return torch.stack([new for new, _ in steps]), [s for _, s in steps]
+
+    alone, alone_error = _try(run_by_run, shapes)
+    together, together_error = _try(stacked, shapes)
+    if alone is None and together is None:
+        raise RuleError(f"{rule_name(rule)} fails: {_in_words(alone_error)}") from alone_error
+    if together is None:
+        reason = f"on tensors of learning rates it fails ({_in_words(together_error)})"
+    # Two steps of a few float32 operations each: rounding is of order 1e-7 of θ ≈ 1.
+    elif alone is None or torch.allclose(alone, together, rtol=1e-5, atol=1e-6):
+        return stacked
+    else:
+        reason = "on a stack of runs it gives other numbers than on each run alone"
+    warnings.warn(
+        f"{rule_name(rule)} moves the runs one by one, which is slow: {reason}. A rule that uses only "
+        "elementwise operations on theta, grad, lr and decay can move all runs at once.",
+        stacklevel=4,
+    )
+    return run_by_run
+
+
+def _in_words(error: Exception | None) -> str:
+    return str(error) if isinstance(error, RuleError) else f"{type(error).__name__}: {error}"
+
+
+def _try(step: Stepper, shapes: Iterable[tuple[int, ...]]) -> tuple[Tensor | None, Exception | None]:
+    """θ after two steps on small stacks of runs, one after the other in a row, or the error."""
+    try:
+        return torch.cat([_two_steps(step, shape).flatten() for shape in shapes]), None
+    except Exception as error:
+        return None, error
+
+
+def _two_steps(step: Stepper, shape: tuple[int, ...]) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    theta: Tensor
+    theta, *gradients = torch.randn(3, 3, *shape, generator=generator)
+    lr = torch.tensor([0.1, 0.01, 0.001]).reshape(3, *[1] * len(shape))
+    lam = torch.tensor([0.01, 0.1, 0.001]).reshape(3, *[1] * len(shape))
+    state: Any = State.zeros(theta)
+    for g in gradients:
+        arguments = {"theta": theta, "grad": g, "lr": lr, "its decay": lam, "the state": state}
+        before = {name: [t.clone() for t in _tensors(value)] for name, value in arguments.items()}
+        theta, new_state = step(theta, g, state, lr, lam)
+        for name, value in arguments.items():
+            if not all(map(torch.equal, before[name], _tensors(value))):
+                raise RuleError(
+                    f"it changes {name} in place; compute a new tensor instead (theta = theta - ..., not theta -= ...)"
+                )
+        if not theta.isfinite().all():
+            raise RuleError("it returns NaN or infinity on an ordinary step")
+        state = new_state
+    return theta
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    """Every tensor in a value made of tuples, lists and tensors."""
+    if isinstance(value, Tensor):
+        return [value]
+    return [t for part in value for t in _tensors(part)] if isinstance(value, tuple | list) else []

@@ -1,0 +1,1 @@
+"""The problem set: questions, known mistakes, and what builds notebooks and numbers from them."""

@@ -1,0 +1,26 @@
+"""The catalogue of misconceptions: each a wrong answer as code, and the one sentence that names it.
+
+A mistake may have several variants: one idea, written in different ways, under one sentence.  The
+sentence is what a student reads at midnight.  It says what went wrong and where to look, never the
+line that is asked for; {...} in it is filled with what was observed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from autograder.assignment.answer_sources import Mistake, wrong_source
+from autograder.assignment.mistakes.decay import DECAY_MISTAKES
+from autograder.assignment.mistakes.functions import FUNCTION_MISTAKES
+from autograder.assignment.mistakes.general import GENERAL_MISTAKES
+from autograder.assignment.mistakes.rules import RULE_MISTAKES
+
+CATALOGUE: tuple[Mistake, ...] = (*DECAY_MISTAKES, *RULE_MISTAKES, *FUNCTION_MISTAKES, *GENERAL_MISTAKES)
+SENTENCES = {mistake.id: mistake.sentence for mistake in CATALOGUE}
+
+
+def known(question: str) -> Iterator[tuple[Mistake, int, str]]:
+    """Each known mistake of ``question``: the mistake, the number of its variant, the source."""
+    for mistake in CATALOGUE:
+        for number, change in enumerate(mistake.variants.get(question, ()), start=1):
+            yield mistake, number, wrong_source(question, change)

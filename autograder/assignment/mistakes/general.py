@@ -1,0 +1,120 @@
+"""What goes wrong in any answer: how it is called, what it returns, what it leaves behind."""
+
+from __future__ import annotations
+
+from autograder.assignment.answer_sources import ADAMS, CODE, FUNCTIONS, RULES, mistake
+
+SGDW, ADAM_L2, ADAMW = ("sgdw",), ("adam_l2",), ("adamw",)
+
+GENERAL_MISTAKES = (
+    mistake(
+        "constant",
+        "The answer is the same whatever goes in: it is returned as it was, or is a fixed number.",
+        (RULES, [{"theta": "theta"}, {"theta": "torch.zeros_like(theta)"}, {"return": "theta * 0, state"}]),
+        (ADAMS, [{"t": "state.t + 1\nreturn theta, state"}]),
+        (("weight_decay_factor",), [{"factor": "0.01"}, {"factor": "0.0"}]),
+        (("preconditioner",), [{"M": "np.eye(grads.shape[1])"}, {"M": "np.zeros_like(G)"}]),
+        (("scaled_penalty_gradient",), [{"gradient": "np.zeros_like(theta)"}]),
+        (("good_fraction",), [{"return": "0.0"}, {"return": "1.0"}]),
+        (("best_accuracy",), [{"return": "0.0"}, {"return": "1.0"}]),
+    ),
+    mistake(
+        "changed_in_place",
+        "The numbers are right, but {what} is changed in place: whoever called still needs the old values, "
+        "so work on new tensors (x = x − y, not x −= y).",
+        (
+            SGDW,
+            [{"theta": "theta.mul_(1 - weight_decay).sub_(lr * m)"}, {"m": "state.m.mul_(1 - beta1).add_(beta1 * g)"}],
+        ),
+        (ADAM_L2, [{"g": "grad.add_(l2 * theta)"}, {"theta": "theta.sub_(STEP)"}]),
+        (
+            ADAMW,
+            [
+                {"theta": "theta.mul_(1 - weight_decay).sub_(STEP)"},
+                {"v": "state.v.mul_(beta2).add_((1 - beta2) * g**2)"},
+            ],
+        ),
+        (("good_fraction",), [{"runs": "table.groupby(['lr', 'decay'])\ntable['good'] = 1"}]),
+        (("best_accuracy",), [{"runs": "table.groupby(['lr', 'decay'])\ntable['good'] = 1"}]),
+    ),
+    mistake(
+        "not_repeatable",
+        "Called twice with the same arguments, the rule gives two different results: it remembers something "
+        "outside the state.",
+        (
+            RULES,
+            [{"t": "state.t + 1\nglobals()['calls'] = globals().get('calls', 0) + 1", "m": "calls * (state.m + g)"}],
+        ),
+        (SGDW, [{"m": "globals()['kept'] = (1 - beta1) * globals().get('kept', state.m) + beta1 * g\nm = kept"}]),
+    ),
+    mistake(
+        "not_theta_and_state",
+        "A rule gives back two things, θ and the new state, and this one returned {got}.",
+        (RULES, [{"return": "theta, t, m, state.v"}, {"return": "{'theta': theta}"}]),
+    ),
+    mistake(
+        "state_first",
+        "The state comes back first and θ second: a rule gives back θ, then the state.",
+        (RULES, [{"return": "State(t, m, state.v), theta"}]),
+    ),
+    mistake(
+        "state_assigned",
+        "A State cannot be changed: make a new one for the next step.{where}",
+        (RULES, [{"t": "state.t + 1\nstate.t = t"}, {"m": "0\nstate.m += grad"}]),
+    ),
+    mistake(
+        "caret",
+        "In Python a power is written **, and ^ is something else.{where}",
+        (ADAMS, [{"m_hat": "m / (1 - beta1 ^ t)"}]),
+        (("preconditioner",), [{"factor": "np.sqrt((1 - beta2 ^ t) / (1 - beta2))"}]),
+    ),
+    mistake(
+        "state_incomplete",
+        "The state that comes back should be a State of t, m and v, each with its value, and it is {got}.",
+        (RULES, [{"return": "theta, (t, m)"}, {"return": "theta, State(t, None, state.v)"}, {"return": "theta, m"}]),
+    ),
+    mistake(
+        "not_a_tensor",
+        "θ should come back as a torch.Tensor, and it is {got}: wrap it in torch.as_tensor.",
+        (
+            RULES,
+            [{"return": "theta.numpy(), State(t, m, state.v)"}, {"return": "float(theta.sum()), State(t, m, state.v)"}],
+        ),
+    ),
+    mistake(
+        "wrong_shape",
+        "θ went in with the shape {want} and came back with {got}: each coordinate is updated on its own.",
+        (
+            RULES,
+            [{"theta": "(KEEP - STEP).sum()"}, {"theta": "(KEEP - STEP).unsqueeze(0)"}, {"theta": "(KEEP - STEP)[:1]"}],
+        ),
+    ),
+    mistake(
+        "wrong_dtype",
+        "θ went in as {want} and came back as {got}: keep the dtype that comes in.",
+        (
+            RULES,
+            [{"theta": "(KEEP - STEP).double()"}, {"theta": "(KEEP - STEP).int()"}, {"theta": "(KEEP - STEP).half()"}],
+        ),
+    ),
+    mistake("exception", "Your code stopped with {error}{where}", (CODE, [{"return": "undefined_name"}])),
+    mistake("returned_none", "Nothing came back: is the return line missing?", (CODE, [{"return": "None"}])),
+    mistake("not_numbers", "Numbers should come back, and this is {got}.", (FUNCTIONS, [{"return": "'0.9'"}])),
+    mistake(
+        "off_limits",
+        "{error}.",
+        (RULES, [{"return": "torch.optim.SGD([torch.nn.Parameter(theta)], lr=lr)"}]),
+        (("best_accuracy",), [{"return": "__import__('adamw_pset').tuning_card(table)"}]),
+    ),
+    mistake("not_a_function", "A function is asked for, and this is {got}."),
+    mistake("wrong_signature", "The function takes {got} and cannot be called as asked: {error}."),
+    mistake("open", "This question is still open."),
+    # --- seen by the grader alone ---
+    mistake(
+        "timed_out",
+        "It takes too long: a right answer needs a fraction of a second. Is there a loop without an end in "
+        "it, or the training of a network?",
+    ),
+    mistake("out_of_memory", "It needs more memory than it may have, and a right answer needs next to none."),
+    mistake("crashed", "The process that ran it came to an end: {how}."),
+)

@@ -1,0 +1,187 @@
+"""Every question once, and on what an answer to it is tried; ``points.toml`` says what it is worth.
+
+``draw`` makes the inputs from a random generator: the worked numbers behind ``check`` come from one
+fixed seed, a grader draws fresh ones.  The ranges are such that every mistake of ``mistakes.py``
+moves some number by more than a thousandth of its size (tested).
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.random import Generator
+
+from adamw_pset.checks.run_answer import Input
+from adamw_pset.table import COLUMNS
+from autograder.assignment.places import AUTOGRADER
+
+TOLERANCE = 1e-5  # of the largest number: float32 rounding over some steps is 1e-6, a mistake 1e-3
+SEED = 182  # of the worked numbers
+
+
+@cache
+def worth() -> dict[str, Any]:
+    """What ``points.toml`` says: points by question, and credit by question and mistake."""
+    return tomllib.loads((AUTOGRADER / "points.toml").read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question; ``kind`` is rule, function, counterexample or written.
+
+    What is right is the solution in the notebook's source.
+    """
+
+    name: str
+    title: str
+    kind: str = "written"
+    draw: Callable[[Generator], list[Input]] = lambda rng: []
+    parts: tuple[str, ...] = ("value",)  # of a record that must agree, the most telling first
+
+    @property
+    def points(self) -> int:
+        """What a right answer is worth."""
+        return int(worth()["points"][self.name])
+
+    @property
+    def credit(self) -> Mapping[str, float]:
+        """What a mistake leaves, as a share of the points; nothing, if it does not stand here."""
+        credit: Mapping[str, float] = worth()["credit"].get(self.name, {})
+        return credit
+
+    def inputs(self, seed: int = SEED) -> list[Input]:
+        """The inputs on which an answer is tried, the same for the same seed."""
+        return self.draw(np.random.default_rng(seed))
+
+
+# --- inputs --------------------------------------------------------------------------------------
+
+
+def _uniform(rng: Generator, low: float, high: float, *shape: int) -> Any:
+    return np.round(rng.uniform(low, high, shape), 3).tolist()
+
+
+def _signed(rng: Generator, low: float, high: float, *shape: int) -> Any:
+    """Numbers of either sign and of size ``low`` to ``high``, none near zero."""
+    sign = rng.permuted(np.resize([1.0, -1.0], shape).reshape(-1)).reshape(shape)
+    return np.round(sign * rng.uniform(low, high, shape), 5).tolist()
+
+
+def _trials(decay: str, adaptive: bool) -> Callable[[Generator], list[Input]]:
+    """Five short runs of a rule, each there to show some mistakes."""
+
+    def draw(rng: Generator) -> list[Input]:
+        def hyper(**changed: float) -> dict[str, float]:
+            values = {"lr": _uniform(rng, 0.2, 0.4), decay: _uniform(rng, 0.15, 0.3)}
+            values["beta1"] = _uniform(rng, 0.72, 0.82)
+            if adaptive:
+                values |= {"beta2": _uniform(rng, 0.55, 0.65), "eps": _uniform(rng, 0.15, 0.25)}
+            return values | changed
+
+        def trial(name: str, steps: int, shape: list[int], size: float, **changed: Any) -> Input:
+            theta, grads = _signed(rng, 0.5, 2, *shape), _signed(rng, size / 4, size, steps, *shape)
+            start = None
+            if name == "given state":
+                v = _uniform(rng, 0.05, 0.5, *shape) if adaptive else np.zeros(shape).tolist()
+                start = {"t": 3, "m": _signed(rng, 0.1, 0.5, *shape), "v": v}
+            values = {"name": name, "theta": theta, "grads": grads, "start": start}
+            return values | {"hyper": changed or hyper()}
+
+        small = {"eps": 1e-3} if adaptive else {}
+        return [
+            trial("usual", 4, [3], 1.0),
+            trial("no decay", 3, [3], 1.0, **hyper(**{decay: 0.0})),
+            trial("given state", 2, [2, 2], 1.0),
+            trial("small gradients", 3, [2], 4e-3, **hyper(**small)),
+            trial("defaults", 2, [2], 1.0, lr=_uniform(rng, 0.2, 0.4), **{decay: _uniform(rng, 0.15, 0.3)}),
+        ]
+
+    return draw
+
+
+def _draw_factor(rng: Generator) -> list[Input]:
+    return [{"l2": _uniform(rng, 0.3, 0.9), "lr": _uniform(rng, 0.1, 0.5)} for _ in range(3)]
+
+
+def _draw_grads(rng: Generator) -> list[Input]:
+    return [
+        {"grads": _signed(rng, 0.3, 2, t, n), "beta2": _uniform(rng, 0.5, 0.8)} for t, n in ((4, 2), (3, 3), (1, 2))
+    ]
+
+
+def _draw_penalty(rng: Generator) -> list[Input]:
+    root = np.round(rng.uniform(0.2, 0.6, (3, 3)), 2)
+    matrices = (np.diag(rng.uniform(0.3, 3, 3)), root @ root.T + np.diag(rng.uniform(0.5, 2, 3)))
+    return [
+        {"theta": _signed(rng, 0.5, 2, 3), "M": np.round(M, 3).tolist(), "l2": _uniform(rng, 0.2, 0.6)}
+        for M in matrices
+    ]
+
+
+def _table(rng: Generator, lrs: int, decays: int) -> dict[str, list[Any]]:
+    """Runs of one optimizer on a small grid, 8 seeds; accuracies in 64ths, so that means are exact.
+
+    Six settings: the best (mean 52/64), a lucky run among poor ones, one of mean exactly 44/64, one
+    with a diverged run among the highest, one with two, one that diverged altogether.
+    """
+    nan = float("nan")
+    cases: list[Any] = [
+        [50] + [51] * 6 + [60],
+        [63, 25] + [26] * 6,
+        [41] + [42] * 6 + [59],
+        [61] * 6 + [60, nan],
+        [40, 55, 55, 55, 55, 40, nan, nan],
+        [nan] * 8,
+    ]
+    lr_of, decay_of = rng.permutation(lrs), rng.permutation(decays)  # one learning rate never diverges
+    rows = []
+    for i, case in enumerate(cases):
+        lr, decay = 10.0 ** -(1 + lr_of[i // decays]), 10.0 ** -(1 + decay_of[i % decays])
+        for seed, sixty_fourths in enumerate(rng.permutation(case)):
+            accuracy = sixty_fourths / 64
+            train, loss = rng.integers(46, 50) / 64, rng.integers(8, 200) / 64
+            fate = bool(np.isnan(accuracy))
+            losses = (nan, nan) if fate else (loss, loss / 2)
+            rows.append(("adamw", lr, decay, seed, accuracy, losses[0], train, losses[1], fate))
+    frame = pd.DataFrame([rows[i] for i in rng.permutation(len(rows))], columns=COLUMNS)
+    return {str(name): frame[name].tolist() for name in frame}
+
+
+def _draw_thresholds(rng: Generator) -> list[Input]:
+    first, second = _table(rng, 2, 3), _table(rng, 3, 2)
+    return [{"table": table, "threshold": n / 64} for table, n in ((first, 44), (second, 51), (first, 30))]
+
+
+def _draw_tables(rng: Generator) -> list[Input]:
+    return [{"table": _table(rng, 2, 3)}, {"table": _table(rng, 3, 2)}]
+
+
+# --- the questions -------------------------------------------------------------------------------
+
+STATE = ("theta", "t", "m", "v")
+ALL = (
+    Question("written_1a_i", "1(a)(i) SGD on the penalised loss is weight decay"),
+    Question("weight_decay_factor", "1(a)(i) λ_w from λ_ℓ2 and η", "function", _draw_factor),
+    Question("written_1a_ii", "1(a)(ii) SGDW: what changes, and why not the rest"),
+    Question("sgdw", "1(a)(ii) SGDW with momentum", "rule", _trials("weight_decay", adaptive=False), STATE[:3]),
+    Question("written_1b_i", "1(b)(i) M_t from G_t and β2"),
+    Question("preconditioner", "1(b)(i) M_t in numbers", "function", _draw_grads),
+    Question("written_1b_ii", "1(b)(ii) No λ_ℓ2 fits an adaptive method"),
+    Question("counterexample", "1(b)(ii) A counterexample in numbers", "counterexample"),
+    Question("written_1b_iii", "1(b)(iii) The scaled penalty brings weight decay back"),
+    Question("scaled_penalty_gradient", "1(b)(iii) The scaled penalty's gradient", "function", _draw_penalty),
+    Question("adam_l2", "2(a) Adam with ℓ2 regularisation", "rule", _trials("l2", adaptive=True), STATE),
+    Question("adamw", "2(a) AdamW", "rule", _trials("weight_decay", adaptive=True), STATE),
+    Question("written_2b_i", "2(b)i What is alike, what differs"),
+    Question("written_2b_ii", "2(b)ii Harder and easier data"),
+    Question("good_fraction", "2(b)iii The share of good settings", "function", _draw_thresholds),
+    Question("best_accuracy", "2(b)iii The best validation accuracy", "function", _draw_tables),
+    Question("written_2b_iii", "2(b)iii What to conjecture about tuning"),
+)
+QUESTIONS = {question.name: question for question in ALL}

@@ -1,0 +1,1 @@
+"""What runs beside untrusted code; with ``adamw_pset`` less its answers, nothing else does."""

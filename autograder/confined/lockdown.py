@@ -1,0 +1,282 @@
+"""Locks a process in, from inside it: namespaces, limits, no privileges, few system calls (Linux).
+
+Bubblewrap builds the room that the worker lives in; this locks each child of the worker into a cell
+of its own, so that it cannot see the worker, another child, or what another child left behind.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import re
+import resource
+import struct
+from pathlib import Path
+
+NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET = (
+    0x00020000,
+    0x04000000,
+    0x08000000,
+    0x10000000,
+    0x20000000,
+    0x40000000,
+)
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REC, MS_PRIVATE = 1, 2, 4, 16384, 1 << 18
+PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, PR_CAPBSET_DROP = 1, 38, 22, 24
+MADV_HUGEPAGE, MADV_COLLAPSE = 14, 25
+MEGABYTE = 1 << 20
+# A right answer needs a twentieth of a second and a few megabytes.
+CPU_SECONDS, MEMORY, FILE_SIZE, CELL_SIZE = 4, 1024 * MEGABYTE, 8 * MEGABYTE, "16m"
+
+CELL = "/cell"  # the one folder that can be written to
+
+# Refused system calls, by architecture: audit number, then those that start programs or processes,
+# open sockets, look into other processes, change mounts and namespaces, or reach into the kernel; and
+# System V's shared memory and queues, which no limit of a process counts.
+CALLS = {
+    "x86_64": (
+        0xC000003E,
+        (
+            57,
+            58,
+            59,
+            322,
+            41,
+            42,
+            49,
+            50,
+            101,
+            310,
+            311,
+            165,
+            166,
+            155,
+            161,
+            272,
+            308,
+            321,
+            248,
+            249,
+            250,
+            298,
+            319,
+            323,
+            246,
+            320,
+            175,
+            313,
+            176,
+            303,
+            304,
+            179,
+            167,
+            168,
+            169,
+            164,
+            227,
+            159,
+            103,
+            163,
+            135,
+            212,
+            29,
+            30,
+            31,
+            64,
+            65,
+            66,
+            67,
+            68,
+            69,
+            70,
+            71,
+            220,
+            240,
+        ),
+    ),
+    "aarch64": (
+        0xC00000B7,
+        (
+            221,
+            281,
+            198,
+            203,
+            200,
+            201,
+            117,
+            270,
+            271,
+            40,
+            39,
+            41,
+            51,
+            97,
+            268,
+            280,
+            217,
+            218,
+            219,
+            241,
+            279,
+            282,
+            104,
+            294,
+            105,
+            273,
+            106,
+            264,
+            265,
+            60,
+            224,
+            225,
+            142,
+            170,
+            112,
+            171,
+            116,
+            89,
+            92,
+            180,
+            186,
+            187,
+            188,
+            189,
+            190,
+            191,
+            192,
+            193,
+            194,
+            195,
+            196,
+            197,
+        ),
+    ),
+}
+NEW_CALLS = (424, 425, 426, 427, 428, 429, 430, 431, 432, 433, 434, 438, 442)  # the same numbers everywhere
+CLONE = {"x86_64": 56, "aarch64": 220}
+CLONE3, CLONE_THREAD = 435, 0x00010000
+EPERM, ENOSYS = 1, 38
+
+libc = ctypes.CDLL(None, use_errno=True)
+libc.prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
+libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+
+
+def separate() -> None:
+    """New user, mount, network and IPC namespaces for the process, a new PID one for its next child.
+
+    Raises ``OSError`` where the kernel does not allow it.
+    """
+    user, group = os.getuid(), os.getgid()
+    _do(libc.unshare(NEWUSER | NEWNS | NEWPID | NEWNET | NEWIPC | NEWUTS))
+    for file, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
+        Path("/proc/self", file).write_text(text)
+
+
+def hide() -> None:
+    """Cover ``CELL`` with an empty folder of the process's own, /proc and /dev/shm with nothing."""
+    _mount(None, "/", None, MS_REC | MS_PRIVATE, None)
+    _mount("tmpfs", CELL, "tmpfs", MS_NOSUID | MS_NODEV, f"size={CELL_SIZE},nr_inodes=1k")
+    for folder in ("/dev/shm", "/proc"):
+        if os.path.isdir(folder):
+            _mount("tmpfs", folder, "tmpfs", MS_NOSUID | MS_NODEV | MS_RDONLY, "size=4k")
+
+
+def limit(already: int) -> None:
+    """Limits on CPU time, address space (beyond the ``already`` used bytes), files and core dumps."""
+    for what, value in (
+        (resource.RLIMIT_CPU, CPU_SECONDS),
+        (resource.RLIMIT_AS, already + MEMORY),
+        (resource.RLIMIT_FSIZE, FILE_SIZE),
+        (resource.RLIMIT_NOFILE, 64),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        hard = resource.getrlimit(what)[1]
+        resource.setrlimit(what, (value, value) if hard in (-1, value) or hard > value else (hard, hard))
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when its parent ends."""
+    _do(libc.prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0))
+
+
+def go_first() -> None:
+    """Where the machine runs out of memory, have the kernel end this process before any other."""
+    Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def renounce() -> None:
+    """Give up every privilege for good, and refuse the system calls of ``CALLS``."""
+    for capability in range(64):
+        if libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
+            break
+    header = struct.pack("Ii", 0x20080522, 0)  # version 3, this process
+    _do(libc.capset(header, struct.pack("6I", *[0] * 6)))
+    _do(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    machine = platform.machine()
+    if machine in CALLS:
+        _filter(_program(machine))
+
+
+def used() -> int:
+    """Bytes of address space that this process has."""
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+
+
+def threads(process: int, proc: int) -> int:
+    """How many threads a process has, by the open folder ``proc`` (/proc may be hidden); 0 if it is gone."""
+    try:
+        with open(os.open(f"{process}/stat", os.O_RDONLY, dir_fd=proc)) as file:
+            return int(file.read().rpartition(")")[2].split()[17])
+    except (OSError, IndexError):
+        return 0
+
+
+def collapse() -> None:
+    """Put this process's memory into huge pages, as far as the kernel does that (Linux 6.1)."""
+    huge = 2 * MEGABYTE
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        if found := re.match(r"([0-9a-f]+)-([0-9a-f]+) rw-p \S+ 00:00 0\s*(\[heap\])?$", line):
+            start, end = -(-int(found[1], 16) // huge) * huge, int(found[2], 16) // huge * huge
+            if end > start:
+                libc.madvise(start, end - start, MADV_HUGEPAGE)
+                libc.madvise(start, end - start, MADV_COLLAPSE)
+
+
+def _program(machine: str) -> bytes:
+    """The filter as classic BPF: each instruction is (code, jump if true, jump if false, constant)."""
+    load, equal, greater, test, done = 0x20, 0x15, 0x35, 0x45, 0x06
+    allow, kill = 0x7FFF0000, 0x80000000
+
+    def refuse(error: int) -> int:
+        return 0x00050000 | error
+
+    arch, calls = CALLS[machine]
+    steps = [(load, 0, 0, 4), (equal, 1, 0, arch), (done, 0, 0, kill), (load, 0, 0, 0)]
+    steps += [(greater, 0, 1, 0x40000000), (done, 0, 0, refuse(EPERM))]  # the other calls of x86-64
+    for number in (*calls, *NEW_CALLS):
+        steps += [(equal, 0, 1, number), (done, 0, 0, refuse(EPERM))]
+    steps += [(equal, 0, 1, CLONE3), (done, 0, 0, refuse(ENOSYS))]  # libc then uses clone
+    steps += [(equal, 0, 3, CLONE[machine]), (load, 0, 0, 16), (test, 1, 0, CLONE_THREAD), (done, 0, 0, refuse(EPERM))]
+    steps += [(done, 0, 0, allow)]
+    return b"".join(struct.pack("HBBI", *step) for step in steps)
+
+
+def _filter(program: bytes) -> None:
+    class Program(ctypes.Structure):
+        _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
+
+    filter_program = Program(len(program) // 8, program)
+    _do(libc.prctl(PR_SET_SECCOMP, 2, ctypes.addressof(filter_program), 0, 0))
+
+
+def _mount(source: str | None, target: str, kind: str | None, flags: int, data: str | None) -> None:
+    encoded = [None if text is None else text.encode() for text in (source, target, kind, data)]
+    _do(libc.mount(encoded[0], encoded[1], encoded[2], ctypes.c_ulong(flags), encoded[3]))
+
+
+def _do(result: int) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))

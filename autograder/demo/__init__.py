@@ -1,0 +1,1 @@
+"""A small course to look at."""

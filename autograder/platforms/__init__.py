@@ -1,0 +1,1 @@
+"""Where grades go: nbgrader, Canvas, Moodle, Gradescope."""

@@ -1,0 +1,71 @@
+"""A platform's own list of students, filled with our totals; who stands on one side only is named."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from autograder.grading.spreadsheet import Sheet, safe, written
+from autograder.platforms.totals import Export, Total, without_total
+
+TITLE = "explore_Adam"  # of the assignment
+
+
+def matched(
+    found: Sequence[Total], sheet: Sheet, places: range, match: str, ids: Sequence[str], roster: Path
+) -> tuple[str, dict[Total, int]]:
+    """The column that identifies students, and the row of each that is found in it."""
+    if match and match not in sheet.header:
+        raise ValueError(f"{roster} has no column {match!r} to match: it has {', '.join(sheet.header)}")
+    names = [match] if match else [name for name in ids if name in sheet.header]
+    best = max((_rows(found, sheet, places, name, roster) for name in names), key=lambda each: len(each[1]))
+    if not best[1]:
+        raise ValueError(f"none of our students stands in {', '.join(names)} of {roster}: see --match")
+    return best
+
+
+def _rows(found: Sequence[Total], sheet: Sheet, places: range, name: str, roster: Path) -> tuple[str, dict[Total, int]]:
+    cells = sheet.column(name)
+    there: dict[str, list[int]] = defaultdict(list)
+    for place in places:
+        there[_normal(cells[place], name)].append(place)
+    ours: dict[str, str] = {}
+    rows = {}
+    for total in found:
+        key = _normal(total.student, name)
+        if not key or key not in there:
+            continue
+        if len(there[key]) > 1 or key in ours:
+            raise ValueError(f"{total.student} stands twice in {name} of {roster}, or here: see --match")
+        ours[key], rows[total] = total.student, there[key][0]
+    return name, rows
+
+
+def _normal(text: str, column: str) -> str:
+    """An id as it is compared: text, so 007 is not 7; Moodle writes an identifier as Participant 123."""
+    text = text.strip().casefold()
+    return text.rpartition(" ")[2] if column == "Identifier" else text
+
+
+def filled(
+    sheet: Sheet, found: Sequence[Total], rows: Mapping[Total, int], missing: Sequence[str], match: str
+) -> Export:
+    """The sheet as text, and who stands on one side only."""
+    notes = without_total(found)
+    notes += [f"{total.student}: graded, but not in the roster's {match}" for total in found if total not in rows]
+    notes += [f"{name.strip()}: in the roster, but nothing was handed in; left as it is" for name in missing]
+    notes += [
+        f"{cell}: an id that starts like a formula: import the file without opening it in a spreadsheet"
+        for cell in sheet.column(match)
+        if safe(cell) != cell
+    ]
+    lines = [sheet.header, *(cells for _, cells in sheet.rows)]
+    return Export(written(lines, sheet.delimiter, sheet.bom), notes)
+
+
+def value(text: str) -> float | None:
+    try:
+        return float(text.strip().replace(",", "."))
+    except ValueError:
+        return None

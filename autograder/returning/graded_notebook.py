@@ -1,0 +1,214 @@
+"""A submission as graders and students may see it: the released notebook with the answers put in.
+
+Whatever else was handed in follows as plain text and pictures, labelled as not checked.  Nothing of a
+submission stays live: no HTML, no script, no link, no output but pictures that were drawn anew.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any, NamedTuple
+
+import nbformat
+from PIL import Image
+
+from autograder.assignment.places import INSTRUCTOR, RELEASED
+from autograder.assignment.questions import QUESTIONS
+from autograder.grading.finding import Finding
+from autograder.grading.grade import score
+from autograder.grading.submission import Submission
+
+PIXELS, PICTURES, LENGTH = 12_000_000, 60, 200_000  # of a picture, of a submission, of a text
+REST = """# As handed in
+
+Cells and pictures of the submission that no question asks for. Nothing of it was run or checked."""
+RUBRIC = "rubric"  # the tag of cells for the grader alone
+PICTURE = "\n\n![picture {0}, as handed in](attachment:picture-{0}.png)"  # no answer can say so: see harmless
+FORBIDDEN = r"\\(?=(?:href|url|require|class|cssId|style|data|html\w*|unicode|includegraphics)\b)"
+
+
+class Answer(NamedTuple):
+    """A student's answer to a question: code as it was handed in, or harmless Markdown and pictures."""
+
+    text: str = ""  # "" if there is none, or the released cell as it was
+    pictures: tuple[str, ...] = ()  # in base64, not looked at yet
+
+
+def answers(submission: Submission) -> dict[str, Answer]:
+    """The answer to each question."""
+    released = _released_cells()
+    found = {name: _answer_to(name, submission) or Answer() for name in QUESTIONS}
+    return {name: _without(released[name], answer) for name, answer in found.items()}
+
+
+def answers_in(notebook: Any) -> dict[str, Answer]:
+    """The answers that ``rebuilt`` put into a notebook, as ``answers`` gives them."""
+    found = dict.fromkeys(QUESTIONS, Answer())
+    released = _released_cells()
+    for cell in notebook.cells:
+        name = cell.metadata.get("nbgrader", {}).get("grade_id", "")
+        if name in QUESTIONS:
+            attached = [bundle["image/png"] for bundle in cell.get("attachments", {}).values()]
+            text = cell.source
+            for number in range(len(attached), 0, -1):
+                text = text.removesuffix(PICTURE.format(number))
+            found[name] = _without(released[name], Answer(text, tuple(attached)))
+    return found
+
+
+def rebuilt(submission: Submission | None, findings: Mapping[str, Finding]) -> Any:
+    """The released notebook with answers, findings as the outputs of the check cells, and rubrics.
+
+    The findings are in its metadata too, for ``nbgrader_plugin.SaveGrades``.
+    """
+    notebook = nbformat.from_dict(_read(RELEASED))
+    cells = []
+    shown: set[int] = set()
+    for cell in notebook.cells:
+        name = cell.metadata.get("nbgrader", {}).get("grade_id", "")
+        question = name.removeprefix("check_")
+        cells.append(cell)
+        if question not in QUESTIONS:
+            continue
+        if name.startswith("check_"):
+            cell.outputs = _outputs(findings[question], question)
+        elif submission is not None:
+            _answer(cell, question, submission, shown)
+        if QUESTIONS[question].kind == "written":
+            cells.append(_rubric(question))
+    if submission is not None:
+        cells += list(_rest(submission, shown))
+    notebook.cells = cells
+    notebook.metadata["findings"] = {name: list(finding) for name, finding in findings.items()}
+    return notebook
+
+
+def harmless(text: str) -> str:
+    """Markdown in which no HTML, no link and no command of a formula can do anything.
+
+    Formulas, lists, tables, code and emphasis stay as they are.
+    """
+    text = text[:LENGTH].replace("\0", "")
+    text = re.sub(r"<(?=[A-Za-z/!?])", "< ", text)  # a tag needs its name at once
+    text = re.sub(r"\](?=[(\[:])", "] ", text)  # a link its address
+    return re.sub(FORBIDDEN, r"\\ ", text)
+
+
+def picture(encoded: str, widest: int = 0) -> str | None:
+    """A picture drawn anew as PNG, in base64; None if it is not one, or too large.
+
+    It is made at most ``widest`` pixels wide; 0 leaves its size as it is.
+    """
+    try:
+        with Image.open(io.BytesIO(base64.b64decode(encoded)), formats=("PNG", "JPEG")) as image:
+            if image.width * image.height > PIXELS:
+                return None
+            drawn = io.BytesIO()
+            copy = image.convert("RGBA" if image.mode in ("RGBA", "P", "LA") else "RGB")
+            if 0 < widest < copy.width:
+                copy = copy.resize((widest, max(1, copy.height * widest // copy.width)))
+            copy.save(drawn, "PNG")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+    return base64.b64encode(drawn.getvalue()).decode()
+
+
+def _answer(cell: Any, question: str, submission: Submission, shown: set[int]) -> None:
+    """Put the student's answer into the released cell."""
+    if QUESTIONS[question].kind != "written":
+        shown.update(filter(None, [submission.place(question)]))
+    else:
+        shown.update(submission.own(question))
+    answer = _answer_to(question, submission)
+    if answer is None:
+        return
+    cell.source = answer.text
+    drawn = [image for image in map(picture, answer.pictures) if image]
+    for number, image in enumerate(drawn, start=1):
+        cell.setdefault("attachments", {})[f"picture-{number}.png"] = {"image/png": image}
+        cell.source += PICTURE.format(number)
+
+
+def _answer_to(question: str, submission: Submission) -> Answer | None:
+    """The answer as it was handed in; None if there is none."""
+    if QUESTIONS[question].kind != "written":
+        place = submission.place(question)
+        return None if place is None else Answer(submission.cells[place - 1][2][:LENGTH])
+    text = submission.written(question)
+    if not text:
+        return None
+    images = [image for place in submission.own(question) for image in submission.pictures.get(place, [])]
+    return Answer(harmless(text), tuple(images[:PICTURES]))
+
+
+def _without(released: str, answer: Answer) -> Answer:
+    return Answer() if answer.text.strip() == released.strip() else answer
+
+
+def _outputs(finding: Finding, question: str) -> list[Any]:
+    """What nbgrader reads points from, and a person why: text, then the points."""
+    points = score(QUESTIONS[question], finding)
+    said = finding.message if points is not None else f"Not graded: {finding.message}"
+    outputs = [nbformat.v4.new_output("stream", name="stdout", text=said + "\n")]
+    if points is not None:
+        outputs.append(nbformat.v4.new_output("execute_result", {"text/plain": f"{points:g}"}, execution_count=None))
+    return outputs
+
+
+def _rubric(question: str) -> Any:
+    """Model answer and rubric, for the grader; feedback leaves the cell out."""
+    cell = nbformat.v4.new_markdown_cell(f"**For the grader.** {_model_answers()[question]}")
+    cell.id = f"rubric_{question}"
+    cell.metadata["tags"] = [RUBRIC]
+    return cell
+
+
+def _rest(submission: Submission, shown: set[int]) -> Iterator[Any]:
+    """The other cells of the student's own, and the pictures under the released ones."""
+    released = {"".join(cell["source"]).strip() for cell in _read(RELEASED)["cells"]}
+    left = PICTURES
+    first = True
+    for number, (kind, _, text) in enumerate(submission.cells, start=1):
+        images = [] if number in shown and kind != "code" else submission.pictures.get(number, [])
+        drawn = [image for image in map(picture, images[:left]) if image]
+        left -= len(drawn)
+        if not drawn and (number in shown or text.strip() in released or not text.strip()):
+            continue
+        if first:
+            yield _labelled("rest", REST)
+            first = False
+        cell = nbformat.v4.new_code_cell(text[:LENGTH])
+        cell.outputs = [nbformat.v4.new_output("display_data", {"image/png": image}) for image in drawn]
+        cell.id = f"handed_in_{number}"
+        yield cell
+
+
+def _labelled(id: str, text: str) -> Any:
+    cell = nbformat.v4.new_markdown_cell(text)
+    cell.id = id
+    return cell
+
+
+@cache
+def _released_cells() -> dict[str, str]:
+    """The cell that asks for each answer, as it was given out."""
+    cells = _read(RELEASED).cells
+    return {cell.metadata.get("nbgrader", {}).get("grade_id", ""): cell.source for cell in cells}
+
+
+@cache
+def _model_answers() -> dict[str, str]:
+    cells = _read(INSTRUCTOR)["cells"]
+    return {
+        cell["metadata"]["nbgrader"]["grade_id"]: "".join(cell["source"])
+        for cell in cells
+        if cell["metadata"].get("nbgrader", {}).get("grade_id", "").startswith("written_")
+    }
+
+
+def _read(path: Any) -> Any:
+    return nbformat.read(path, as_version=4)

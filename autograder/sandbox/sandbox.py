@@ -1,0 +1,328 @@
+"""The grader's side of the wall: starts the worker in bubblewrap and calls a student's function in it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import inspect
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from adamw_pset.checks.run_answer import Stopped
+from autograder.confined import messages
+from autograder.sandbox.mounts import boot, bubblewrap, stage
+
+PATIENCE = 30.0  # seconds for an answer's calls all together; the worker's own limits come first
+PREFIX, YOUNG = "grader-", 60.0  # of our folders in /tmp; seconds in which one may still be claimed
+INSTALL = "sudo apt-get install bubblewrap"
+
+
+class SandboxError(Exception):
+    """The sandbox itself failed: nothing can be said about the answer."""
+
+
+def missing() -> str:
+    """What keeps the sandbox from being used, with the command that helps; "" if nothing does."""
+    if sys.platform != "linux":
+        return "the sandbox needs Linux: use a Linux machine, a virtual one or a container"
+    if not shutil.which("bwrap"):
+        return "bubblewrap is missing, and without it a submission could do anything here: " + INSTALL
+    return ""
+
+
+def clear_away() -> None:
+    """Remove the folders of graders that were killed; a living one holds a lock on its own."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        try:
+            status = folder.lstat()
+            if status.st_uid != os.getuid() or time.time() - status.st_mtime < YOUNG:
+                continue
+            descriptor = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW)
+        except OSError:  # another one was faster
+            continue
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
+
+
+class Answer(NamedTuple):
+    """A student's answer: a function to call, or a value; or why there is none."""
+
+    value: Any = None
+    missing: str | None = None
+    ambiguous: tuple[int, ...] = ()
+
+
+class Sandbox:
+    """A worker in bubblewrap; a context manager.  ``confined=False`` leaves bubblewrap away.
+
+    Entering it raises ``SandboxError`` where the worker does not start.  A worker that dies is replaced.
+    """
+
+    def __init__(self, confined: bool = True) -> None:
+        self.confined = confined
+        clear_away()
+        self._folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        self._claim = os.open(self._folder, os.O_RDONLY)
+        fcntl.flock(self._claim, fcntl.LOCK_SH)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._nested = True
+
+    def __enter__(self) -> Sandbox:
+        try:
+            stage(self._folder)
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+        os.close(self._claim)
+
+    @contextlib.contextmanager
+    def answer(self, cells: Sequence[tuple[int, str]], question: str, own: Sequence[int]) -> Iterator[Answer]:
+        """The answer to ``question`` in these code cells, alive until the context ends.
+
+        ``own`` are the numbers of the cells that the question set aside.  A call to the answer that
+        crashes the process, or takes too long or too much memory, raises ``Stopped``; what the function
+        itself raises comes as an exception of the same name.
+        """
+        session = self._session()
+        try:
+            session.send({"cells": list(cells), "question": question, "own": list(own)})
+            yield session.introduced()
+        finally:
+            session.close()
+
+    def _session(self) -> Session:
+        """A new cell, from a new worker if this one is gone or cannot nest cells."""
+        if not self._nested:
+            self._restart()
+        try:
+            return self._locked()
+        except (OSError, SandboxError):
+            self._restart()
+            return self._locked()
+
+    def _locked(self) -> Session:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            session = Session(ours)
+            try:
+                self._hand_over(theirs)
+            except OSError:
+                session.close()
+                raise
+        session.expect("locked")
+        return session
+
+    def _hand_over(self, connection: socket.socket) -> None:
+        assert self._control is not None
+        socket.send_fds(self._control, [b"!"], [connection.fileno()])
+
+    def _restart(self) -> None:
+        self._stop()
+        self._start()
+
+    def _start(self) -> None:
+        self._control, theirs = socket.socketpair()
+        with theirs:
+            number = theirs.fileno()
+            command = [
+                sys.executable,
+                "-P",
+                "-s",
+                "-B",
+                "-c",
+                boot(self._folder, self.confined),
+                str(number),
+                "confined" if self.confined else "open",
+            ]
+            if self.confined:
+                command = [*bubblewrap(self._folder), *command]
+            self._process = subprocess.Popen(
+                command,
+                pass_fds=[number],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"},
+            )
+        try:
+            hello = messages.receive(self._control, deadline=time.monotonic() + PATIENCE)
+            self._nested = bool(hello["nested"])
+        except (TimeoutError, TypeError, KeyError, OSError, messages.Malformed):
+            self._process.kill()
+            assert self._process.stderr is not None
+            said = self._process.stderr.read().decode(errors="replace").strip()
+            raise SandboxError(f"the worker did not start: {said[-500:] or 'no word from it'}") from None
+
+    def _stop(self) -> None:
+        if self._control is not None:
+            self._control.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            assert self._process.stderr is not None
+            self._process.stderr.close()
+
+
+class Session:
+    """The socket to one cell."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._deadline = time.monotonic() + PATIENCE
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def send(self, value: Any) -> None:
+        self._connection.settimeout(max(0.01, self._deadline - time.monotonic()))
+        try:
+            messages.send(self._connection, value)
+        except TimeoutError:
+            raise Stopped("timed_out") from None
+        except OSError:  # it is dead, and its last message says how
+            pass
+
+    def receive(self) -> Any:
+        """The next message; raises ``Stopped`` if the cell has died instead, or says nonsense."""
+        try:
+            message = messages.receive(self._connection, deadline=self._deadline)
+        except TimeoutError:
+            raise Stopped("timed_out") from None
+        except (messages.Malformed, OSError):
+            raise Stopped("crashed", how="it sent something that is not an answer") from None
+        if not isinstance(message, dict) or "died" in message:
+            raise _death(str(message["died"]) if message else "")
+        return message
+
+    def expect(self, word: str) -> None:
+        """Wait for a message that the worker sends before any code of a student runs."""
+        try:
+            said: Any = self.receive()
+        except Stopped as stop:
+            said = stop.event
+        if word not in said:
+            self.close()
+            raise SandboxError(f"a cell could not be locked: {said}")
+
+    def introduced(self) -> Answer:
+        """The answer as something that ``observe`` can call."""
+        try:
+            found = self.receive()
+        except Stopped as stop:
+            return Answer(_stopping(stop))
+        try:
+            if "ambiguous" in found:
+                return Answer(ambiguous=tuple(int(cell) for cell in found["ambiguous"]) or (0,))
+            if "missing" in found:
+                return Answer(missing=str(found["missing"])[:600])
+            if "value" in found:
+                return Answer(found["value"])
+            return Answer(Remote(self, found["parameters"], found["empty"] is True))
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError):
+            return Answer(_stopping(Stopped("crashed", how="it sent something that is not an answer")))
+
+
+class Remote:
+    """A student's function, as if it were here."""
+
+    def __init__(self, session: Session, parameters: Any, is_empty: bool) -> None:
+        self._session = session
+        self.is_empty = is_empty
+        if parameters is not None:
+            self.__signature__ = _signature(parameters)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self._session.send({"args": list(args), "kwargs": kwargs})
+        reply = self._session.receive()
+        if "raised" in reply:
+            raise _error(str(reply["raised"]), str(reply.get("message")), str(reply.get("where", "")))
+        if "result" not in reply or not isinstance(reply.get("changed"), list):
+            raise Stopped("crashed", how="it sent something that is not an answer")
+        for place in reply["changed"]:
+            if isinstance(place, int) and 0 <= place < len(args):
+                _change(args[place])
+        return reply["result"]
+
+
+class _Default:
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def _signature(parameters: Any) -> inspect.Signature:
+    return inspect.Signature(
+        [
+            inspect.Parameter(
+                str(name),
+                list(inspect._ParameterKind)[int(kind)],
+                default=inspect.Parameter.empty if default is None else _Default(str(default)[:20]),
+            )
+            for name, kind, default in parameters
+        ]
+    )
+
+
+def _stopping(stop: Stopped) -> Any:
+    """A function that stops as the definition of the answer did."""
+
+    def function(*_: Any, **__: Any) -> Any:
+        raise stop
+
+    return function
+
+
+def _error(kind: str, message: str, where: str) -> Exception:
+    """What a student's function raised, under its own name; it carries the line it came from."""
+    if kind == "MemoryError":
+        return Stopped("out_of_memory")
+    message = re.sub(r"\b0x[0-9a-f]{6,}\b", "0x…", message)  # an address is another in every process
+    bases: tuple[type[Exception], ...] = (Exception,)
+    if kind in ("NotImplementedError", "TypeError"):
+        bases = ({"NotImplementedError": NotImplementedError, "TypeError": TypeError}[kind],)
+    error: Exception = type(kind if kind.isidentifier() else "Exception", bases, {})(message)
+    error.where = where  # type: ignore[attr-defined]
+    return error
+
+
+def _death(how: str) -> Stopped:
+    if how == "time":
+        return Stopped("timed_out")
+    return Stopped("crashed", how=f"it ended with {how}" if how else "it ended")
+
+
+def _change(argument: Any) -> None:
+    """Do to an argument of ours what the student's function did to its copy: change it in place."""
+    if isinstance(argument, Tensor):
+        argument.add_(1)
+    elif isinstance(argument, np.ndarray):
+        argument += 1
+    elif isinstance(argument, pd.DataFrame):
+        argument["changed in place"] = 1
+    elif isinstance(argument, tuple):
+        for part in argument:
+            _change(part)

@@ -1,0 +1,314 @@
+"""The kill table: each known mistake is named as itself, each right variant is accepted."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from helpers.right_answers import (
+    ADAMW,
+    SGDW,
+    adam,
+    adam_l2_by_adam,
+    adamw_copies,
+    adamw_float32,
+    adamw_noisy,
+    adamw_numpy,
+    preconditioner_recursive,
+    sgd,
+    sgdw_lerp,
+)
+
+from adamw_pset import State
+from adamw_pset.checks import verdicts
+from adamw_pset.checks.run_answer import observe
+from adamw_pset.checks.verdicts import CheckFailed, NotAnswered, check, judge, numbers, summary
+from adamw_pset.cli import main
+from autograder.assignment import worked_numbers
+from autograder.assignment.answer_sources import CODE, compiled, reference, textbook
+from autograder.assignment.mistakes import CATALOGUE, SENTENCES, known
+from autograder.assignment.questions import ALL, QUESTIONS
+
+KNOWN = [
+    pytest.param(question, entry.id, source, id=f"{question}-{entry.id}-{number}")
+    for question in CODE
+    for entry, number, source in known(question)
+]
+
+
+@pytest.mark.parametrize(("question", "mistake", "source"), KNOWN)
+def test_each_mistake_is_named(question: str, mistake: str, source: str) -> None:
+    answer = compiled(question, source, f"<{question} {mistake}>")
+    asked = QUESTIONS[question]
+    verdict = judge(numbers()["questions"][question], observe(asked.kind, asked.inputs(), answer))
+    assert verdict.mistake == mistake, verdict.sentence
+    assert "…" not in verdict.sentence  # every {...} of the sentence is filled
+    with pytest.raises(CheckFailed) as error:
+        check(question, answer)
+    assert verdict.sentence.split("{")[0] in str(error.value)
+
+
+def test_braces_of_a_formula_stay_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(numbers()["sentences"], "open", "θ_{t−1} and M^{−1/2}, {got}, {k}")
+    assert verdicts.sentence("open", {"got": "a {k}"}) == "θ_{t−1} and M^{−1/2}, a {k}, …"
+
+
+def test_the_table_of_mistakes(capsys: pytest.CaptureFixture[str]) -> None:
+    covered = {mistake.values[1] for mistake in KNOWN}
+    unnamed = {entry.id for entry in CATALOGUE} - covered
+    assert unnamed == {"open", "not_a_function", "wrong_signature", "timed_out", "crashed", "out_of_memory"}
+    assert len(SENTENCES) == len(CATALOGUE) == len(set(SENTENCES.values()))
+    with capsys.disabled():
+        print("\nmistake                       questions  named as")
+        for entry in CATALOGUE:
+            print(f"{entry.id:30}{len(entry.variants):<11}{entry.sentence[:90]}")
+
+
+def test_points_and_credit() -> None:
+    assert sum(question.points for question in ALL) == 100
+    for question in ALL:
+        mistakes = {entry.id for entry, _, _ in known(question.name)}
+        assert set(question.credit) <= mistakes, question.name
+        assert all(0 < share < 1 for share in question.credit.values())
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        *[(name, compiled(name, textbook(name))) for name in CODE],
+        ("adamw", adamw_numpy),
+        ("adamw", adamw_copies),
+        ("adamw", adamw_float32),
+        ("adamw", adamw_noisy),
+        ("adam_l2", adam_l2_by_adam),
+        ("sgdw", sgdw_lerp),
+        ("weight_decay_factor", lambda penalty, eta: np.float32(penalty) * eta),
+        ("preconditioner", preconditioner_recursive),
+        ("scaled_penalty_gradient", lambda theta, M, l2: l2 * np.linalg.inv(M) @ theta),
+        ("scaled_penalty_gradient", lambda theta, M, l2: (l2 * np.linalg.inv(M) @ theta).tolist()),
+        ("counterexample", lambda: (torch.diag(torch.tensor([1.0, 4.0])), [1, 0], [0, 2.5])),
+        ("counterexample", lambda: (np.diag([1, 1, 3]), np.array([1, 1, 1]), np.array([1, 2, 3]))),
+        ("counterexample", lambda: (np.array([[2, 1], [1, 2]]), np.array([1, 1]), np.array([1, -1]))),
+        ("counterexample", (np.diag([1e-3, 2e-3]), np.array([1e5, 0]), np.array([0, 1e-5]))),
+        ("good_fraction", lambda table, threshold: _good_by_hand(table, threshold)),
+    ],
+)
+def test_right_variants_are_accepted(question: str, answer: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    check(question, answer)
+    assert capsys.readouterr().out == f"✓ {question}: right.\n"
+
+
+def _good_by_hand(table: Any, threshold: float) -> float:
+    good = 0
+    settings = {(row.lr, row.decay) for row in table.itertuples()}
+    for lr, decay in settings:
+        runs = table[(table.lr == lr) & (table.decay == decay)]
+        good += not runs.diverged.any() and runs.val_accuracy.mean() >= threshold
+    return good / len(settings)
+
+
+def skeleton(theta, grad, state, *, lr, weight_decay, beta1=0.9, beta2=0.999, eps=1e-8):  # type: ignore[no-untyped-def]
+    """To be written."""
+    theta = ...
+    return theta, State(state.t + 1, state.m, state.v)
+
+
+def not_yet(theta, grad, state, **hyper):  # type: ignore[no-untyped-def]
+    raise NotImplementedError
+
+
+def divides(theta, grad, state, **hyper):  # type: ignore[no-untyped-def]
+    return theta / 0 if state.t else 1 / 0, state
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "error", "words"),
+    [
+        ("adamw", None, NotAnswered, "still open"),
+        ("adamw", ..., NotAnswered, "still open"),
+        ("adamw", skeleton, NotAnswered, "still open"),
+        ("adamw", not_yet, NotAnswered, "still open"),
+        ("adamw", 0.3, CheckFailed, "A function is asked for, and this is a float"),
+        ("adamw", lambda theta, grad: theta, CheckFailed, "cannot be called as asked"),
+        ("adamw", SGDW, CheckFailed, "cannot be called as asked"),
+        ("adamw", divides, CheckFailed, "ZeroDivisionError: division by zero\n    line"),
+        ("adamw", divides, CheckFailed, "return theta / 0 if state.t else 1 / 0, state"),
+        ("counterexample", 3, CheckFailed, "A counterexample is three things"),
+        ("weight_decay_factor", lambda l2, lr: ..., NotAnswered, "still open"),
+    ],
+)
+def test_open_and_unusable_answers(question: str, answer: Any, error: type, words: str) -> None:
+    with pytest.raises(error) as caught:
+        check(question, answer)
+    assert words in str(caught.value)
+
+
+def unknown(change: Callable[..., Any]) -> Callable[..., Any]:
+    def rule(theta, grad, state, **hyper):  # type: ignore[no-untyped-def]
+        return change(*ADAMW(theta, grad, state, **hyper), theta, hyper)
+
+    return rule
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda new, s, old, h: (new - 7 * h["weight_decay"] * old**3, s), "right, so the decay is where to look"),
+        (lambda new, s, old, h: (new + 0.01, s), "wrong with a decay of 0 too"),
+        (lambda new, s, old, h: (new + (s.t > 2) * 0.01, s), "The first 2 steps come out right"),
+        (lambda new, s, old, h: (new, State(s.t, s.m, s.v + (s.t == 5))), "but v in the state that is handed on"),
+    ],
+)
+def test_an_unknown_mistake_is_narrowed_down(change: Callable[..., Any], words: str) -> None:
+    with pytest.raises(CheckFailed) as caught:
+        check("adamw", unknown(change))
+    assert words in str(caught.value)
+
+
+def test_autograd_on_theta_is_an_answer_like_any_other(capsys: pytest.CaptureFixture[str]) -> None:
+    def rule(theta, grad, state, *, lr, weight_decay, beta1=1.0):  # type: ignore[no-untyped-def]
+        theta = theta.clone().requires_grad_()
+        return SGDW(theta, grad, state, lr=lr, weight_decay=weight_decay, beta1=beta1)
+
+    check("sgdw", rule)
+    assert capsys.readouterr().out == "✓ sgdw: right.\n"
+
+
+@pytest.mark.parametrize(
+    ("cells", "answer", "words"),
+    [
+        (["def sgdw(:\n"], SGDW, "Python could not read its cell"),  # the kernel has the one before
+        (["def sgdw(): ...", "def sgdw(:\n"], SGDW, "in line 1"),
+        (["def sgdw(:\n", "def sgdw(): ..."], SGDW, None),
+        (["def other(:\n"], SGDW, None),
+        (["def sgdw(:\n"], verdicts.open_questions()["sgdw"], "Python could not read its cell"),
+        ([], verdicts.open_questions()["sgdw"], "still open"),
+    ],
+)
+def test_a_cell_that_could_not_be_read_is_named(
+    cells: list[str], answer: Any, words: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell = SimpleNamespace(user_ns={"In": ["", *cells]})
+    monkeypatch.setattr("IPython.core.getipython.get_ipython", lambda: shell)
+    if words is None:
+        return check("sgdw", answer)
+    with pytest.raises(CheckFailed, match=words):
+        check("sgdw", answer)
+
+
+def test_in_a_notebook_the_message_is_all_that_is_shown() -> None:
+    lines = CheckFailed("✗ " + 30 * "word " + "\n    " + 30 * "code ")._render_traceback_()
+    assert [len(line) <= verdicts.WIDTH for line in lines] == [True, True, False]
+    assert CheckFailed("✗ one\ntwo")._render_traceback_() == ["✗ one", "two"]
+    with pytest.raises(ValueError, match="question 'adam': choose one of weight_decay_factor, sgdw"):
+        check("adam", adam)
+
+
+def test_summary_tells_right_wrong_and_open(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    answers = {"adamw": ADAMW, "sgdw": sgd, "adam_l2": skeleton, "counterexample": 3}
+    summary(answers)
+    rows = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()[: len(CODE)])
+    assert set(rows) == set(CODE)
+    assert {name: rows[name][0] for name in ("adamw", "sgdw", "counterexample", "best_accuracy")} == {
+        "adamw": "✓",
+        "sgdw": "✗",
+        "counterexample": "✗",
+        "best_accuracy": "○",
+    }
+    cells = [_written("written_1a_i", "Because."), _written("written_1a_ii", "*Your answer here.*")]
+    Path("mine.ipynb").write_text(json.dumps({"cells": cells}))
+    monkeypatch.setenv("JPY_SESSION_NAME", "/somewhere/else/mine.ipynb")
+    summary(answers)
+    text = capsys.readouterr().out
+    assert "written_1a_i              ✓ answered" in text
+    assert "written_1a_ii             ○ open" in text
+    assert "1 of 9 code answers right, 1 of 2 written answers given" in text
+
+
+def _written(name: str, text: str) -> dict[str, Any]:
+    return {"cell_type": "markdown", "source": text, "metadata": {"nbgrader": {"grade_id": name}}}
+
+
+def test_worked_numbers_are_up_to_date() -> None:
+    assert worked_numbers.TARGET.read_text(encoding="utf-8") == worked_numbers.build()
+
+
+def test_the_stored_file_holds_numbers_and_sentences_alone() -> None:
+    stored = worked_numbers.TARGET.read_text(encoding="utf-8")
+    for code in ("return theta", "lambda ", "def ", "= theta", "sqrt(", "state.m", "np."):
+        assert code not in stored, code
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("question", [q for q in ALL if q.kind in ("rule", "function")], ids=lambda q: q.name)
+def test_fresh_inputs_show_each_mistake_too(question: Any, seed: int) -> None:
+    """A grader draws other inputs: on them too, no mistake passes for right."""
+    inputs = question.inputs(seed)
+    right = observe(question.kind, inputs, reference(question.name))
+    for entry, number, source in known(question.name):
+        seen = observe(question.kind, inputs, compiled(question.name, source))
+        if seen.event is None and not seen.remarks:
+            gap = verdicts._first_difference(seen.records, right.records, list(question.parts), 1e-3)
+            assert gap is not None, (entry.id, number)
+
+
+def test_checks_work_where_the_answers_are_not_installed() -> None:
+    code = """
+import sys
+for name in ("adamw_pset.optimizers", "adamw_pset.maps", "autograder"):
+    sys.modules[name] = None
+from adamw_pset.checks.verdicts import check, CheckFailed
+check("weight_decay_factor", lambda l2, lr: l2 * lr)
+try:
+    check("weight_decay_factor", lambda l2, lr: l2 / lr)
+except CheckFailed as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("✓ weight_decay_factor: right.\n✗ weight_decay_factor: The learning rate divides")
+
+
+def test_check_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def written(name: str, text: str) -> dict[str, Any]:
+        return {"cell_type": "markdown", "source": [text], "metadata": {"nbgrader": {"grade_id": name}}}
+
+    code = "def weight_decay_factor(l2, lr):\n    return l2 * lr\ndef counterexample():\n    return None\n"
+    cells = [
+        {"cell_type": "code", "source": code, "metadata": {}},
+        written("written_1a_i", "The gradient of the penalty is …"),
+        written("written_1a_ii", "*Your answer here.*"),
+    ]
+    path = tmp_path / "mine.ipynb"
+    path.write_text(json.dumps({"cells": cells}))
+    assert main(["check", str(path)]) == 1
+    printed = capsys.readouterr().out
+    for words in (
+        "weight_decay_factor       ✓ right",
+        "counterexample            ✗ Nothing came back",
+        "adamw                     ○ open",
+        "written_1a_i              ✓ answered",
+        "written_1a_ii             ○ open",
+        "1 of 9 code answers right, 1 of 2 written",
+    ):
+        assert words in printed
+    imports = "import numpy as np\nimport torch\nfrom adamw_pset import State\n"
+    source = imports + "\n".join(map(textbook, CODE))
+    path.write_text(json.dumps({"cells": [{"cell_type": "code", "source": source, "metadata": {}}]}))
+    assert main(["check", str(path)]) == 0
+    assert "9 of 9 code answers right" in capsys.readouterr().out
+
+
+def test_numbers_are_read_once() -> None:
+    assert numbers() is numbers()

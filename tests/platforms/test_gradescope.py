@@ -1,0 +1,212 @@
+"""Gradescope: its results never hold a 0 for what is not graded, and its archive runs as it would there."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.submissions import RIGHT, notebook
+
+from autograder.__main__ import main
+from autograder.assignment.mistakes import known
+from autograder.assignment.questions import ALL
+from autograder.grading.finding import BY_HAND, GRADED, NOT_GRADED, Finding
+from autograder.platforms import gradescope
+from autograder.sandbox import sandbox, without_namespaces
+
+CODE = [question for question in ALL if question.kind != "written"]
+TIMES_LR = next(source for entry, _, source in known("adamw") if entry.id == "decay_times_lr")
+
+
+def findings(**changed: Finding) -> dict[str, Finding]:
+    """All right, the written answers waiting; but for ``changed``."""
+    return {
+        question.name: changed.get(
+            question.name, Finding(BY_HAND) if question.kind == "written" else Finding(GRADED, "", "Right.")
+        )
+        for question in ALL
+    }
+
+
+CASES: dict[str, tuple[dict[str, Finding], float | None, str]] = {
+    "right": ({}, sum(question.points for question in CODE), "graded by hand: written_1a_i, "),
+    "partly": ({"adamw": Finding(GRADED, "decay_times_lr", "Times lr.")}, 43.5, "by hand"),
+    "a true zero": ({question.name: Finding(GRADED, "open", "Open.") for question in CODE}, 0, "by hand"),
+    "not graded": ({"adamw": Finding(NOT_GRADED, "", "Which counts?")}, None, "which is not a 0: adamw"),
+    "nothing graded": ({q.name: Finding(NOT_GRADED, "", "Cut off.") for q in ALL}, None, "none was found"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_not_graded_is_no_zero(name: str) -> None:
+    """The total is the sum of the tests' scores; it exists only where every code question has one."""
+    changed, total, words = CASES[name]
+    made = gradescope.results(findings(**changed))
+    scores = [test["score"] for test in made["tests"] if "score" in test]
+    assert "score" not in made
+    assert words in made["output"]
+    if total is None:
+        assert scores == []
+        assert any(test["output"].startswith("Not graded: ") for test in made["tests"])
+    else:
+        assert (sum(scores), len(scores)) == (total, len(CODE))
+    assert [test["max_score"] for test in made["tests"]] == [question.points for question in CODE]
+    assert {test["output_format"] for test in made["tests"]} == {made["output_format"]} == {"text"}
+    assert all("written" not in test["name"] for test in made["tests"])
+
+
+# --- the archive, run by its entry script --------------------------------------------------------------
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What Gradescope makes of the archive: /autograder, but elsewhere."""
+    (tmp_path / "seed.txt").write_text("a seed of tests\n")
+    monkeypatch.chdir(tmp_path)
+    assert main(["gradescope", str(tmp_path / "grader.zip")]) == 0
+    made = tmp_path / "autograder"
+    with zipfile.ZipFile(tmp_path / "grader.zip") as archive:
+        archive.extractall(made / "source")
+        assert archive.getinfo("setup.sh").external_attr >> 16 == 0o755
+    shutil.copy(made / "source" / "run_autograder", made / "run_autograder")
+    (made / "run_autograder").chmod(0o755)
+    (made / "submission").mkdir()
+    (made / "results").mkdir()
+    who = {"users": [{"email": "ada@uni.edu", "id": 1, "name": "Ada"}]}
+    (made / "submission_metadata.json").write_text(json.dumps(who))
+    return made
+
+
+def hand_in(root: Path, answers: dict[str, str]) -> None:
+    path = root / "submission" / "my final version (2).ipynb"
+    path.write_text(json.dumps(notebook(answers)), encoding="utf-8")
+
+
+def scores(root: Path) -> dict[str, Any]:
+    made = json.loads((root / "results" / "results.json").read_text(encoding="utf-8"))
+    titles = {question.title: question.name for question in ALL}
+    return {titles[test["name"]]: test.get("score") for test in made["tests"]}
+
+
+def test_its_entry_script_grades_a_submission(root: Path) -> None:
+    if reason := sandbox.missing():
+        pytest.skip(reason)
+    hand_in(root, RIGHT | {"adamw": TIMES_LR})
+    where = {"AUTOGRADER_ROOT": str(root), "GRADER_PYTHON": sys.executable}
+    done = subprocess.run([root / "run_autograder"], env=os.environ | where, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert scores(root) == {question.name: question.points for question in CODE} | {"adamw": 7.5}
+
+
+def test_without_a_sandbox_nothing_is_run_and_nothing_is_zero(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gradescope, "missing", lambda: "bubblewrap is missing")
+    hand_in(root, RIGHT)
+    made = gradescope.run(root)
+    assert set(scores(root).values()) == {None}
+    assert "without it nothing is run: bubblewrap is missing" in made["tests"][0]["output"]
+
+
+# A container as Gradescope's: root without the right to make namespaces, over a copy of this machine
+# that is thrown away.
+CONTAINER = """
+set -e
+mount -t tmpfs tmpfs {scratch}
+mkdir {scratch}/upper {scratch}/work {scratch}/root
+mount -t overlay overlay -o lowerdir=/,upperdir={scratch}/upper,workdir={scratch}/work {scratch}/root
+mount --rbind /dev {scratch}/root/dev
+mount --rbind /proc {scratch}/root/proc
+mkdir {scratch}/root/autograder
+cp -a {root}/. {scratch}/root/autograder
+for place in {open}; do chmod a+x {scratch}/root$place; done
+setpriv --bounding-set=-sys_admin,-sys_ptrace --inh-caps=-sys_admin,-sys_ptrace \
+    chroot {scratch}/root env GRADER_PYTHON={python} /autograder/run_autograder
+cp {scratch}/root/autograder/results/results.json {root}/results
+"""
+ATTACK = """
+def adamw(theta, grad, state, *, lr, weight_decay, beta1=0.9, beta2=0.999, eps=1e-8):
+    import os, socket, torch.optim.adamw
+    from pathlib import Path
+    def textbook():
+        file = Path(torch.optim.adamw.__file__)
+        compiled = b"".join(path.read_bytes() for path in file.parent.glob("__pycache__/adam*"))
+        return file.read_text() + compiled.decode("latin-1")
+    ways = {
+        "seed": lambda: Path("/autograder/source/seed.txt").read_text(),
+        "answers": lambda: Path("/autograder/source/adamw_pset/optimizers/rules.py").read_text(),
+        "results": lambda: Path("/autograder/results/results.json").write_text("{}"),
+        "list": lambda: os.listdir("/autograder"),
+        "cell": lambda: Path("/cell/left").write_text("x"),
+        "fork": os.fork,
+        "program": lambda: os.execv("/bin/true", ["true"]),
+        "network": socket.socket,
+        "memory": lambda: open(f"/proc/{os.getppid()}/mem", "rb").close(),
+        "root": lambda: os.setuid(0),
+        "grader": lambda: os.kill(1, 9),
+        "torch": lambda: torch.optim.AdamW([torch.nn.Parameter(theta)]),
+        "source": lambda: "bias_correction" in textbook() or 1 / 0,
+    }
+    won = []
+    for name, way in ways.items():
+        try:
+            way()
+            won.append(name)
+        except Exception:
+            pass
+    raise RuntimeError(f"uid {os.getuid()} won {won}")
+"""
+
+
+def container(root: Path) -> subprocess.CompletedProcess[str]:
+    scratch = root.parent / "scratch"
+    scratch.mkdir()
+    prefixes = {Path(sys.prefix), Path(sys.base_prefix)}
+    parents = sorted({str(parent) for prefix in prefixes for parent in prefix.parents} - {"/"})
+    script = CONTAINER.format(scratch=scratch, root=root, python=sys.executable, open=" ".join(parents))
+    return subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, text=True)
+
+
+def can_make_a_container() -> bool:
+    probe = (
+        "mount -t tmpfs tmpfs /mnt && mkdir /mnt/u /mnt/w"
+        " && mount -t overlay overlay -o lowerdir=/usr,upperdir=/mnt/u,workdir=/mnt/w /mnt"
+    )
+    made = ["unshare", "-m", "sh", "-c", probe]
+    return os.getuid() == 0 and subprocess.run(made, capture_output=True).returncode == 0
+
+
+def test_without_namespaces_a_user_of_its_own_runs_the_code(root: Path) -> None:
+    """The same scores; and nothing of what is worth having can be read, written or started."""
+    if not can_make_a_container():
+        pytest.skip("needs root and the right to mount, to play a container of Gradescope")
+    with open(root / "source" / "autograder" / "assignment" / "questions.py", "a") as file:  # each takes a new worker
+        file.write("ALL = (QUESTIONS['weight_decay_factor'], QUESTIONS['adamw'])\n")
+    hand_in(root, RIGHT | {"adamw": ATTACK})
+    done = container(root)
+    assert done.returncode == 0, done.stderr
+    assert "No namespaces here: the student's code runs as a user of its own." in done.stdout
+    assert scores(root) == {"weight_decay_factor": 2, "adamw": 0}
+    text = (root / "results" / "results.json").read_text()
+    assert f"uid {without_namespaces.USER} won []" in text
+
+
+def test_the_stand_in_refuses_any_other_machine() -> None:
+    done = subprocess.run([sys.executable, without_namespaces.__file__, "--", "true"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "and nowhere else" in done.stderr
+
+
+def test_the_stand_in_knows_what_the_sandbox_asks_for(tmp_path: Path) -> None:
+    from autograder.sandbox.mounts import bubblewrap
+
+    made = without_namespaces.room([*bubblewrap(tmp_path)[1:], "python", "-c", "x"])
+    assert (made.folder, made.folders, made.command) == ("/cell", ["/cell"], ["python", "-c", "x"])
+    assert (str(tmp_path / "code"), "/room") in made.binds
+    with pytest.raises(ValueError, match="--share-net is not known here"):
+        without_namespaces.room(["--share-net", "--", "true"])
