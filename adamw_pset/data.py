@@ -7,6 +7,7 @@ punished on the validation set, and that is what makes decay matter.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,10 @@ def load_digits_data(label_noise: float = 0.3, seed: int = 0) -> Data:
         torch.from_numpy(y[val]),
         {"data": "digits", "label_noise": label_noise, "data_seed": seed},
     )
+
+
+# What makes the data of a name, anew for each seed; their keywords are the knobs.
+MAKERS: dict[str, Callable[..., Data]] = {"synthetic": make_data, "digits": load_digits_data}
 
 
 def load_arrays(path: str | Path) -> Data:

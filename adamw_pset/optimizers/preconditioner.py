@@ -73,21 +73,6 @@ def counterexample() -> tuple[Array, Array, Array]:
     return np.diag([1.0, 2.0]), np.array([1.0, 0.0]), np.array([0.0, 1.0])
 
 
-def no_decay_fits(M: ArrayLike, theta_a: ArrayLike, theta_b: ArrayLike) -> bool:
-    """Whether no k has M θ = k θ for both θ, so that no λ_ℓ2 and λ_w > 0 have η·λ_ℓ2·M θ = λ_w θ.
-
-    M must be symmetric positive definite.  A zero θ satisfies every k and so proves nothing.
-    """
-    pair = [_theta_and_M(theta, M, name)[0] for name, theta in (("theta_a", theta_a), ("theta_b", theta_b))]
-    thetas = np.array([theta / abs(theta).max() for theta in pair if theta.any()])  # their length is free
-    if not thetas.size:
-        return False
-    images = thetas @ np.asarray(M, dtype=np.float64)  # rows M θ, since M is symmetric
-    k = (images * thetas).sum() / (thetas**2).sum()  # least squares
-    # Rounding leaves about 1e-16; only a gap in the first half of the 16 digits counts.
-    return bool(np.linalg.norm(images - k * thetas) > 1e-8 * np.linalg.norm(images))
-
-
 def _check_range(name: str, value: float, span: str) -> None:
     upper = {"[0, 1)": np.nextafter(1, 0), "[0, 1]": 1, "[0, ∞)": np.finfo(np.float64).max}[span]
     if not isinstance(value, Real) or not 0 <= value <= upper:
@@ -107,10 +92,10 @@ def _numbers(name: str, value: ArrayLike, ndim: int) -> Array:
     return array
 
 
-def _theta_and_M(theta: ArrayLike, M: ArrayLike, name: str = "theta") -> tuple[Array, Array]:
-    vector, matrix = _numbers(name, theta, ndim=1), _numbers("M", M, ndim=2)
+def _theta_and_M(theta: ArrayLike, M: ArrayLike) -> tuple[Array, Array]:
+    vector, matrix = _numbers("theta", theta, ndim=1), _numbers("M", M, ndim=2)
     if matrix.shape != (n := vector.size, n):
-        raise ValueError(f"M has the shape {matrix.shape}; for {name} of {n} numbers it should be {(n, n)}")
+        raise ValueError(f"M has the shape {matrix.shape}; for theta of {n} numbers it should be {(n, n)}")
     asymmetry = abs(matrix - matrix.T).max()  # of a computed M: some roundings of its largest number
     if asymmetry > 1e-12 * abs(matrix).max() or np.linalg.eigvalsh(matrix).min() <= 0:
         raise ValueError(f"M is {matrix.tolist()}; it should be symmetric with positive eigenvalues")

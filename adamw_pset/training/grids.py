@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from adamw_pset.data import Data, load_arrays, load_digits_data, make_data
+from adamw_pset.data import MAKERS, Data, load_arrays
 from adamw_pset.registry import OPTIMIZERS, Range
 
 
@@ -39,10 +39,9 @@ def task_data(name: str, knobs: Mapping[str, Any]) -> Data | Callable[[int], Dat
     ``synthetic`` takes the keywords of ``make_data``, ``digits`` those of ``load_digits_data``, a file none.
     Raises ``ValueError`` for a knob that the data do not have.
     """
-    makers: dict[str, Callable[..., Data]] = {"synthetic": make_data, "digits": load_digits_data}
-    if name not in makers and Path(name).suffix != ".npz":
-        raise ValueError(f"data {name!r}: choose synthetic, digits or a file ending in .npz")
-    make = makers.get(name)
+    if name not in MAKERS and Path(name).suffix != ".npz":
+        raise ValueError(f"data {name!r}: choose {', '.join(MAKERS)} or a file ending in .npz")
+    make = MAKERS.get(name)
     known = [each for each in inspect.signature(make).parameters if each != "seed"] if make else []
     if unknown := [knob for knob in knobs if knob not in known]:
         raise ValueError(

@@ -37,6 +37,11 @@ class StackedMLP:
         """Shape of each weight matrix, (inputs, outputs)."""
         return list(pairwise(self.sizes))
 
+    @property
+    def small_shapes(self) -> list[tuple[int, ...]]:
+        """One small shape for each number of dimensions among the parameters, to try a rule on."""
+        return [(4, 2)]
+
     def init(self, generator: torch.Generator) -> list[Tensor]:
         """Initial weights of one run: normal with variance 2/inputs (He et al., 2015)."""
         return [math.sqrt(2 / n) * torch.randn(n, k, generator=generator) for n, k in self.shapes]

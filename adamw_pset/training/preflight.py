@@ -16,7 +16,7 @@ from adamw_pset.rule import Rule, RuleError, State, check_step, decay_name, hype
 Stepper = Callable[[Tensor, Tensor, Any, Tensor, Tensor], tuple[Tensor, Any]]
 
 
-def stepper(rule: Rule, hyper: dict[str, Any], shapes: Iterable[tuple[int, ...]] = ((4, 2),)) -> Stepper:
+def stepper(rule: Rule, hyper: dict[str, Any], shapes: Iterable[tuple[int, ...]]) -> Stepper:
     """How to move a stack of runs with ``rule``: all at once if it can, else run by run.
 
     It is tried on parameters of these ``shapes``.

@@ -7,6 +7,7 @@ a cluster, and the rule is called as it stands, once a step and parameter, for a
 from __future__ import annotations
 
 import contextlib
+import inspect
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
@@ -20,7 +21,7 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm.std import tqdm
 
-from adamw_pset.data import Data
+from adamw_pset.data import MAKERS, Data
 from adamw_pset.display import in_notebook
 from adamw_pset.rule import DECAYS, Rule, decay_name, rule_name
 from adamw_pset.table import (
@@ -37,10 +38,10 @@ from adamw_pset.table import (
 from adamw_pset.training.arguments import data_of_seeds, device_at_hand, grid, plain, seed_list
 from adamw_pset.training.cluster import on_cluster
 from adamw_pset.training.fingerprint import fingerprint
-from adamw_pset.training.loop import SCHEDULES, Net, Run, Task
+from adamw_pset.training.loop import SCHEDULES, Run, Task
 from adamw_pset.training.mlp import StackedMLP
 from adamw_pset.training.preflight import stepper
-from adamw_pset.training.stacked_module import Loss, stack_module
+from adamw_pset.training.stacked_module import Loss, StackedModule, stack_module
 from adamw_pset.training.workers import BLOCK, Threads, Workers, cut
 from adamw_pset.validate import file_name, one_of, whole
 
@@ -101,49 +102,32 @@ def sweep(
     where = device_at_hand(device, elsewhere=cluster is not None)
     by_seed = data_of_seeds(data, seeds, batch_size)
     first = by_seed[seeds[0]]
-
-    net: Net
+    net: StackedMLP | StackedModule
     if model is None:
-        net = StackedMLP((first.dim, width, width, first.classes), scale_invariant)
-        step, most = stepper(rule, hyper), BLOCK[where.type]
-        network: dict[str, Any] = {"width": width, "scale_invariant": scale_invariant}
+        net, most = StackedMLP((first.dim, width, width, first.classes), scale_invariant), BLOCK[where.type]
     else:
         net = stack_module(model, loss, first, batch_size)
-        step, most = stepper(rule, hyper, net.small_shapes), net.block(first, batch_size, where.type)
-        network = {
-            "model": getattr(model, "__name__", type(model).__name__),
-            "model_hash": fingerprint(model),
-            "loss": fingerprint(loss),
-        }
+        most = net.block(first, batch_size, where.type)
     most = most if block is None else whole("block", block)
+    step = stepper(rule, hyper, net.small_shapes)
     task = Task(step, DECAYS[decay_name(rule)], net, by_seed, epochs, batch_size, schedule, where)
-    rule_settings = {"decay": decay_name(rule), "lrs": lrs, "decays": decays, "rule": fingerprint(rule), "hyper": hyper}
     settings = {
         "version": version("adamw-pset"),
         "data": _data_settings(data, by_seed),
         "epochs": epochs,
         "batch_size": batch_size,
-        **network,
+        **_network_settings(net),
         "schedule": schedule,
-        "optimizers": {rule_name(rule): rule_settings},
+        "optimizers": {rule_name(rule): _rule_settings(rule, lrs, decays, hyper)},
     }
     kept = _resume(save, settings)
-    done = set(kept[KEY[1:]].itertuples(index=False, name=None))
-    wanted = [Run(lr, decay, seed) for seed, lr, decay in product(seeds, lrs, decays)]
-    missing = [run for run in wanted if run not in done]
-
     tables = [kept]
+    runs = [Run(lr, decay, seed) for seed, lr, decay in product(seeds, lrs, decays)]
+    done = set(kept[KEY[1:]].itertuples(index=False, name=None))
+    missing = [run for run in runs if run not in done]
     with (
         _workers(cluster, where) as workers,
-        tqdm(
-            total=len(wanted) * epochs,
-            initial=(len(wanted) - len(missing)) * epochs,
-            desc=rule_name(rule),
-            unit_scale=1 / epochs,
-            disable=not progress,
-            bar_format=_BAR,
-            file=sys.stdout if in_notebook() else sys.stderr,
-        ) as bar,
+        _bar(rule_name(rule), epochs, len(runs), len(runs) - len(missing), progress) as bar,
         contextlib.closing(
             workers.train(task, cut(missing, most, workers.slots, keep=bool(save or cluster)), bar.update)
         ) as results,
@@ -157,11 +141,32 @@ def sweep(
     return _with_settings(table[table["seed"].isin(seeds)].reset_index(drop=True), settings)
 
 
-_BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} runs [{elapsed}<{remaining}]"
+def _bar(name: str, epochs: int, runs: int, done: int, progress: bool) -> Any:
+    """A progress bar that counts epochs and shows runs."""
+    return tqdm(
+        total=runs * epochs,
+        initial=done * epochs,
+        desc=name,
+        unit_scale=1 / epochs,
+        disable=not progress,
+        bar_format="{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} runs [{elapsed}<{remaining}]",
+        file=sys.stdout if in_notebook() else sys.stderr,
+    )
 
 
 def _workers(cluster: str | None, device: torch.device) -> contextlib.AbstractContextManager[Workers]:
     return contextlib.nullcontext(Threads.on(device)) if cluster is None else on_cluster(cluster)
+
+
+def _network_settings(net: StackedMLP | StackedModule) -> dict[str, Any]:
+    if isinstance(net, StackedMLP):
+        return {"width": net.sizes[1], "scale_invariant": net.scale_invariant}
+    name = getattr(net.make, "__name__", type(net.make).__name__)
+    return {"model": name, "model_hash": fingerprint(net.make), "loss": fingerprint(net.loss)}
+
+
+def _rule_settings(rule: Rule, lrs: list[float], decays: list[float], hyper: dict[str, Any]) -> dict[str, Any]:
+    return {"decay": decay_name(rule), "lrs": lrs, "decays": decays, "rule": fingerprint(rule), "hyper": hyper}
 
 
 def _data_settings(data: Data | Callable[[int], Data], by_seed: dict[int, Data]) -> dict[str, Any]:
@@ -189,6 +194,23 @@ def _resume(save: Path | None, settings: dict[str, Any]) -> pd.DataFrame:
     if save is None or not save.exists():
         return pd.DataFrame(columns=COLUMNS)
     kept = read_table(save)
-    if found := difference(settings, settings_of(kept)):
+    theirs = _with_defaults(settings_of(kept))
+    if found := difference(_with_defaults(settings), theirs):
         raise TableError(f"{save} holds runs of other settings ({found}): remove it or save elsewhere")
     return kept
+
+
+def _with_defaults(settings: dict[str, Any]) -> dict[str, Any]:
+    """``settings``, with the default of each that is lacking: it was made before there was that setting.
+
+    The version is left out: what changes the numbers comes as a new setting.
+    """
+    data = settings.get("data", {})
+    maker = MAKERS.get(data.get("data", ""))
+    return {**_defaults(sweep), **settings, "data": (_defaults(maker) if maker else {}) | data, "version": ""}
+
+
+def _defaults(function: Callable[..., Any]) -> dict[str, Any]:
+    """The defaults of a function's settings."""
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in parameters if isinstance(p.default, int | float | str)}

@@ -25,12 +25,12 @@ def journal_key(question: Question, digest: str, number: int, confined: bool) ->
 
     Points and credit are not among it: a score is worked out anew from the finding.
     """
-    parts = (question.name, digest, number, confined, _judged_by())
+    parts = (question.name, digest, number, confined, judged_by())
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 @cache
-def _judged_by() -> str:
+def judged_by() -> str:
     """A hash of the wings that see and judge answers, whole: of ``adamw_pset`` all but maps and training."""
     package = [PACKAGE / "checks", PACKAGE / "optimizers", *sorted(PACKAGE.glob("*.py"))]
     return tree_hash(*package, *(AUTOGRADER / wing for wing in WINGS))

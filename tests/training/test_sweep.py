@@ -20,7 +20,7 @@ from adamw_pset import optimizers as O
 from adamw_pset import sweep as public_sweep
 from adamw_pset.data import Data, make_data
 from adamw_pset.rule import Rule
-from adamw_pset.table import COLUMNS, KEY, METRICS, TableError, join, read_table
+from adamw_pset.table import COLUMNS, KEY, METRICS, TableError, join, read_table, write_table
 from adamw_pset.training import workers
 from adamw_pset.training.sweep import sweep
 
@@ -222,6 +222,21 @@ def test_a_rule_that_needs_only_elementwise_operations_gives_no_warning() -> Non
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         run(O.adam_l2)
+
+
+def test_a_setting_that_a_file_lacks_counts_as_the_default(tmp_path: Path) -> None:
+    """Runs that were saved before there was a setting stay valid; with another value of it they do not."""
+    saved, knobs = tmp_path / "runs.csv", {"classes": 4, "n_train": 160, "n_val": 100}
+    made = run(data=make_data(**knobs), save=saved)  # type: ignore[arg-type]
+    older = read_table(saved)
+    del older.attrs["schedule"], older.attrs["data"]["clusters"]
+    older.attrs["version"] = "0.0.1"
+    write_table(older, saved)
+    pd.testing.assert_frame_equal(run(data=make_data(**knobs), save=saved), made)  # type: ignore[arg-type]
+    with pytest.raises(TableError, match='schedule is "cosine" there and "constant" here'):
+        run(data=make_data(**knobs), save=saved, schedule="constant")  # type: ignore[arg-type]
+    with pytest.raises(TableError, match=r"data\.clusters is 5 there and 2 here"):
+        run(data=make_data(clusters=2, **knobs), save=saved)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

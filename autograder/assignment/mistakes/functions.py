@@ -9,7 +9,6 @@ M_T = ("preconditioner",)
 PENALTY = ("scaled_penalty_gradient",)
 EXAMPLE = ("counterexample",)
 GOOD, BEST = ("good_fraction",), ("best_accuracy",)
-MAP = 'table.groupby(["lr", "decay"])'
 RUNS = "table['val_accuracy']"
 
 FUNCTION_MISTAKES = (
