@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -50,8 +51,9 @@ def _path(module: str) -> str:
 def _stub_all(folder: Path, package: str) -> None:
     """Stubs in the place of a package's modules, but for those that compute nothing of an answer."""
     for file in folder.rglob("*.py"):
-        module = ".".join((package, *file.relative_to(folder).with_suffix("").parts))
-        if file.name != "__init__.py" and module not in HARMLESS:
+        parts = file.relative_to(folder).with_suffix("").parts
+        module = ".".join((package, *(part for part in parts if part != "__init__")))
+        if module not in HARMLESS and re.search(r"^(?:def|class) ", file.read_text(encoding="utf-8"), re.MULTILINE):
             file.write_text(stub(file, module), encoding="utf-8")
 
 

@@ -51,7 +51,7 @@ def test_made_again_it_is_the_same(bundle: Path) -> None:
 
 
 LEAKS = {
-    "the reference": ("adamw_pset/optimizers/rules.py", "x = 1\n", "is not for students"),
+    "the reference": ("adamw_pset/optimizers/more.py", "x = 1\n", "is not for students"),
     "a grader's file": ("autograder/questions.py", "x = 1\n", "is not for students"),
     "a solution line": (
         "adamw_pset/helpers.py",
