@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from adamw_pset.files import write_whole
@@ -18,6 +19,7 @@ KEY = ["optimizer", "lr", "decay", "seed"]
 METRICS = ["val_accuracy", "val_loss", "train_accuracy", "train_loss"]
 HASHES = "data.hash."  # where a table's settings tell its data, seed by seed
 COLUMNS = [*KEY, *METRICS, "diverged"]
+MOTION = ["turn", "length"]  # how the weights moved; NaN in tables that were saved before they were measured
 
 
 class TableError(ValueError):
@@ -43,11 +45,11 @@ def read_table(path: str | Path) -> pd.DataFrame:
                 settings = json.loads(header.removeprefix("# "))
             else:
                 file.seek(0)
-            table = pd.read_csv(file, converters=dict.fromkeys(("lr", "decay", *METRICS), _number))
+            table = pd.read_csv(file, converters=dict.fromkeys(("lr", "decay", *METRICS, *MOTION), _number))
     except (UnicodeDecodeError, json.JSONDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise TableError(f"{path} is not a table of runs: {error}") from error
     try:
-        table = check_table(table)
+        table = with_motion(check_table(table))
     except TableError as error:
         raise TableError(f"{path}: {error}") from error
     table.attrs.update(settings)
@@ -78,6 +80,11 @@ def check_table(table: pd.DataFrame) -> pd.DataFrame:
         twice = table.loc[table.duplicated(KEY), KEY].iloc[0].to_dict()
         raise TableError(f"the run {twice} appears twice: each optimizer, lr, decay, seed stands once")
     return table
+
+
+def with_motion(table: pd.DataFrame) -> pd.DataFrame:
+    """``table`` with the columns of ``MOTION``, NaN where they are missing."""
+    return table.assign(**dict.fromkeys((name for name in MOTION if name not in table.columns), np.nan))
 
 
 def difference(ours: dict[str, Any], theirs: dict[str, Any], prefix: str = "") -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -13,7 +13,6 @@ from torch import Tensor
 
 from adamw_pset.data import Data
 from adamw_pset.rule import State
-from adamw_pset.table import METRICS
 from adamw_pset.training.preflight import Stepper
 
 SCHEDULES: dict[str, Callable[[float], float]] = {
@@ -21,6 +20,7 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
     "constant": lambda done: 1.0,
 }
 INIT, BATCHES = 0, 1  # one random stream of a seed for each purpose
+MIDDLE, EVERY = (0.4, 0.6), 4  # the turn is measured at every fourth step of the middle fifth of training
 
 
 class Run(NamedTuple):
@@ -62,52 +62,102 @@ class Task(NamedTuple):
     device: torch.device
 
 
+class Block:
+    """Runs that train together: their data, their parameters step by step, and how good they are."""
+
+    def __init__(self, task: Task, runs: list[Run]) -> None:
+        self.task, self.runs = task, runs
+        self.seeds = sorted({run.seed for run in runs})
+        self.row = torch.tensor([self.seeds.index(run.seed) for run in runs], device=task.device)
+        data = [task.data[seed] for seed in self.seeds]
+        self.x_train, self.y_train, self.x_val, self.y_val = (
+            torch.stack([getattr(d, name) for d in data]).to(task.device)
+            for name in ("x_train", "y_train", "x_val", "y_val")
+        )
+        self.per_epoch = self.x_train.shape[1] // task.batch_size
+        self.total = task.epochs * self.per_epoch
+
+    def steps(self) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+        """The parameters before and after each step of training, each (runs, ...)."""
+        task, row = self.task, self.row
+        initial = [task.net.init(stream(seed, INIT)) for seed in self.seeds]
+        theta = [torch.stack(Ws).to(task.device)[row] for Ws in zip(*initial, strict=True)]
+        state: list[Any] = [State.zeros(W) for W in theta]
+        lr = _beside(theta, [run.lr for run in self.runs])
+        decay = _beside(theta, [run.decay for run in self.runs])
+        for t, (x, y) in enumerate(self._batches()):
+            s_t = SCHEDULES[task.schedule](t / self.total)
+            gradient = task.net.gradient(theta, x, y)
+            before, theta = theta, list(theta)
+            for k, g in enumerate(gradient):
+                decay_t = s_t * decay[k] if task.scheduled else decay[k]
+                theta[k], state[k] = task.step(theta[k], g, state[k], s_t * lr[k], decay_t)
+            yield before, theta
+
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        orders = [stream(seed, BATCHES) for seed in self.seeds]
+        each_seed = torch.arange(len(self.seeds), device=self.task.device).unsqueeze(1)
+        for _ in range(self.task.epochs):
+            order = torch.stack([torch.randperm(self.x_train.shape[1], generator=g) for g in orders])
+            for batch in torch.split(order.to(self.task.device), self.task.batch_size, dim=1)[: self.per_epoch]:
+                yield self.x_train[each_seed, batch][self.row], self.y_train[each_seed, batch][self.row]
+
+    def scores(self, theta: list[Tensor]) -> dict[str, Tensor]:
+        """Each of ``METRICS``, (runs,)."""
+        found = {}
+        for part, x, y in (("val", self.x_val, self.y_val), ("train", self.x_train, self.y_train)):
+            found[f"{part}_accuracy"], found[f"{part}_loss"] = evaluate(self.task.net, theta, x, y, self.row)
+        return found
+
+
 @torch.no_grad()
 def train(task: Task, runs: list[Run], tick: Callable[[], None]) -> pd.DataFrame:
     """Train a block of runs from their initial weights to the end; one row a run.
 
     ``tick`` is called after every epoch.
     """
-    seeds = sorted({run.seed for run in runs})
-    row = torch.tensor([seeds.index(run.seed) for run in runs], device=task.device)
-    initial = [task.net.init(stream(seed, INIT)) for seed in seeds]
-    theta = [torch.stack(Ws).to(task.device)[row] for Ws in zip(*initial, strict=True)]
-    state: list[Any] = [State.zeros(W) for W in theta]
-    lr = _beside(theta, [run.lr for run in runs])
-    decay = _beside(theta, [run.decay for run in runs])
+    block = Block(task, runs)
+    first, last = (round(share * block.total) for share in MIDDLE)
+    measured, turns = range(first, last + 1, EVERY), []
+    for t, (before, theta) in enumerate(block.steps()):
+        if t in measured:
+            turns.append(turn(before, theta))
+        if (t + 1) % block.per_epoch == 0:
+            tick()
 
-    data = [task.data[seed] for seed in seeds]
-    x_train, y_train, x_val, y_val = (
-        torch.stack([getattr(d, name) for d in data]).to(task.device)
-        for name in ("x_train", "y_train", "x_val", "y_val")
-    )
-    orders = [stream(seed, BATCHES) for seed in seeds]
-    n_train = x_train.shape[1]
-    per_epoch = n_train // task.batch_size
-    each_seed = torch.arange(len(seeds), device=task.device).unsqueeze(1)
-    for epoch in range(task.epochs):
-        order = torch.stack([torch.randperm(n_train, generator=g) for g in orders]).to(task.device)
-        for i, batch in enumerate(torch.split(order, task.batch_size, dim=1)[:per_epoch]):
-            s_t = SCHEDULES[task.schedule]((epoch * per_epoch + i) / (task.epochs * per_epoch))
-            gradient = task.net.gradient(theta, x_train[each_seed, batch][row], y_train[each_seed, batch][row])
-            for k, g in enumerate(gradient):
-                decay_t = s_t * decay[k] if task.scheduled else decay[k]
-                theta[k], state[k] = task.step(theta[k], g, state[k], s_t * lr[k], decay_t)
-        tick()
-
-    columns = {
-        "val": evaluate(task.net, theta, x_val, y_val, row),
-        "train": evaluate(task.net, theta, x_train, y_train, row),
-    }
+    columns = {**block.scores(theta), "turn": torch.stack(turns).mean(0), "length": length(theta)}
     finite = torch.stack([W.reshape(len(W), -1).isfinite().all(1) for W in theta]).all(0)
+    finite &= columns["val_loss"].isfinite() & columns["train_loss"].isfinite()
     table = pd.DataFrame(runs)
-    for part, (accuracy, loss) in columns.items():
-        table[f"{part}_accuracy"] = accuracy.tolist()
-        table[f"{part}_loss"] = loss.tolist()
-        finite &= loss.isfinite()
+    for name, values in columns.items():
+        table[name] = values.tolist()
     table["diverged"] = (~finite).tolist()
-    table.loc[table["diverged"], METRICS] = np.nan
+    table.loc[table["diverged"], list(columns)] = np.nan
     return table
+
+
+def turn(before: list[Tensor], after: list[Tensor]) -> Tensor:
+    """By how many degrees a step turned the weight matrices of each run, (runs,): the mean over the matrices.
+
+    The weight matrices are the parameters of two or more dimensions, or all where there are none.  From the
+    chord between the two directions, which keeps its digits where the angle is small.
+    """
+    angles = []
+    for a, b in zip(_matrices(before), _matrices(after), strict=True):
+        a_length, b_length = (torch.linalg.vector_norm(W, dim=1, keepdim=True) for W in (a, b))
+        chord = torch.linalg.vector_norm(b * (a_length / b_length) - a, dim=1) / a_length.squeeze(1)
+        angles.append(2 * (chord / 2).clamp(max=1).asin())
+    return torch.stack(angles).mean(0).rad2deg()
+
+
+def length(theta: list[Tensor]) -> Tensor:
+    """‖θ‖ of each run, (runs,): the length of its weight matrices, all together."""
+    return torch.stack([torch.linalg.vector_norm(W, dim=1) for W in _matrices(theta)]).square().sum(0).sqrt()
+
+
+def _matrices(theta: list[Tensor]) -> list[Tensor]:
+    """The weight matrices of stacked runs, each as (runs, numbers)."""
+    return [W.flatten(1) for W in theta if W.ndim > 2] or [W.reshape(len(W), -1) for W in theta]
 
 
 def _beside(theta: list[Tensor], values: list[float]) -> list[Tensor]:

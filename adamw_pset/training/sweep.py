@@ -27,6 +27,7 @@ from adamw_pset.rule import DECAYS, Rule, decay_name, rule_name
 from adamw_pset.table import (
     COLUMNS,
     KEY,
+    MOTION,
     TableError,
     check_table,
     difference,
@@ -81,10 +82,14 @@ def sweep(
     ``loss(logits, labels)`` is its mean loss over a batch.
 
     Returns one row a run: optimizer, lr, decay, seed, val_accuracy, val_loss, train_accuracy,
-    train_loss (noisy training labels), diverged.  Losses are mean cross-entropies in nats, or means
-    of ``loss``.  A run whose weights or losses are no longer finite is ``diverged`` and its metrics
-    are NaN.  Settings are in ``.attrs``.  Training is in float32; results do not depend on ``block``,
-    the number of runs trained together, except for rounding where there is a ``model`` or a GPU.
+    train_loss (noisy training labels), diverged, turn, length.  Losses are mean cross-entropies in
+    nats, or means of ``loss``.  ``turn`` is the angle, in degrees, by which a step turns a weight
+    matrix: the mean over every fourth step of the middle fifth of training, and over the matrices
+    (parameters of two or more dimensions, or all where there are none).  ``length`` is ‖θ‖ at the end, of those
+    matrices together.  A run whose weights or losses are no longer finite is ``diverged``, and its
+    metrics, turn and length are NaN.  Settings are in ``.attrs``.  Training is in float32; results
+    do not depend on ``block``, the number of runs trained together, except for rounding where there
+    is a ``model`` or a GPU.
 
     ``cluster`` is the address of a Dask scheduler whose workers train the blocks; ``device`` is
     then a device of theirs.  With ``save``, finished blocks are kept in that file, and the same call
@@ -181,7 +186,7 @@ def _data_settings(data: Data | Callable[[int], Data], by_seed: dict[int, Data])
 
 def _tidy(tables: list[pd.DataFrame], settings: dict[str, Any]) -> pd.DataFrame:
     table = pd.concat([t for t in tables if len(t)], ignore_index=True)
-    return _with_settings(table.sort_values(KEY, ignore_index=True)[COLUMNS], settings)
+    return _with_settings(table.sort_values(KEY, ignore_index=True)[[*COLUMNS, *MOTION]], settings)
 
 
 def _with_settings(table: pd.DataFrame, settings: dict[str, Any]) -> pd.DataFrame:
@@ -192,7 +197,7 @@ def _with_settings(table: pd.DataFrame, settings: dict[str, Any]) -> pd.DataFram
 def _resume(save: Path | None, settings: dict[str, Any]) -> pd.DataFrame:
     """The runs already in ``save``, if its settings are ``settings``; TableError if they are not."""
     if save is None or not save.exists():
-        return pd.DataFrame(columns=COLUMNS)
+        return pd.DataFrame(columns=[*COLUMNS, *MOTION])
     kept = read_table(save)
     theirs = _with_defaults(settings_of(kept))
     if found := difference(_with_defaults(settings), theirs):
