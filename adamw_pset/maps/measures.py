@@ -6,6 +6,9 @@ setting at which any seed diverged is of no use to anyone: it counts as accuracy
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -17,7 +20,6 @@ Map = NDArray[np.float64]  # accuracy, (learning rates, decays), both ascending
 TEMPERATURE = 0.01  # one point of accuracy: settings that close to a row's best count as its ridge
 RESAMPLES = 1000
 COVERAGE = 0.95
-MEASURES = ["best_accuracy", "good_fraction", "slope", "separability", "two_line_regret", "expected_best_of_8"]
 
 
 def accuracy_maps(table: pd.DataFrame) -> tuple[Map, Map, Map]:
@@ -114,12 +116,29 @@ def expected_best_of_8(accuracy: Map) -> float:
     return float(values @ chance)
 
 
+class Asked(NamedTuple):
+    """What a measure may need beside the accuracies: the axes of the map, and from where on a setting is good."""
+
+    lrs: Map
+    decays: Map
+    threshold: float
+
+
+MEASURES: dict[str, Callable[[Map, Asked], float]] = {
+    "best_accuracy": lambda accuracy, _: best_accuracy(accuracy),
+    "good_fraction": lambda accuracy, asked: good_fraction(accuracy, asked.threshold),
+    "slope": lambda accuracy, asked: slope(accuracy, asked.lrs, asked.decays),
+    "separability": lambda accuracy, _: separability(accuracy),
+    "two_line_regret": lambda accuracy, _: two_line_regret(accuracy),
+    "expected_best_of_8": lambda accuracy, _: expected_best_of_8(accuracy),
+}
+
+
 def tuning_card(table: pd.DataFrame, threshold: float = 0.9) -> pd.DataFrame:
     """What the maps say in numbers: one row an optimizer.
 
-    Columns: best_accuracy, good_fraction (at least ``threshold``), slope, separability,
-    two_line_regret and expected_best_of_8, as defined by the functions of those names in this
-    module, each of the map of means over seeds; and for each a ``_low`` and a ``_high``: the 95 %
+    Columns: those of ``MEASURES``, as defined by the functions of those names in this module (good_fraction: at
+    least ``threshold``), each of the map of means over seeds; and for each a ``_low`` and a ``_high``: the 95 %
     percentile bootstrap interval over seeds (1,000 resamples, the same for every optimizer).
     With one seed, or where the measure itself is NaN, the bounds are NaN.  Few seeds make percentile
     intervals somewhat too narrow, and ``best_accuracy`` of a resample leans upwards, as the best of
@@ -148,15 +167,10 @@ def card_table(card: pd.DataFrame) -> pd.DataFrame:
 def _card(table: pd.DataFrame, threshold: float) -> dict[str, float]:
     lrs, decays, accuracy = accuracy_maps(table)
 
+    asked = Asked(lrs, decays, threshold)
+
     def measure(a: Map) -> list[float]:
-        return [
-            best_accuracy(a),
-            good_fraction(a, threshold),
-            slope(a, lrs, decays),
-            separability(a),
-            two_line_regret(a),
-            expected_best_of_8(a),
-        ]
+        return [of(a, asked) for of in MEASURES.values()]
 
     n = len(accuracy)
     draws = np.random.default_rng(0).integers(n, size=(RESAMPLES if n > 1 else 0, n))
