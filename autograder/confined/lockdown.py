@@ -31,129 +31,92 @@ CPU_SECONDS, MEMORY, FILE_SIZE, CELL_SIZE = 4, 1024 * MEGABYTE, 8 * MEGABYTE, "1
 
 CELL = "/cell"  # the one folder that can be written to
 
-# Refused system calls, by architecture: audit number, then those that start programs or processes,
-# open sockets, look into other processes, change mounts and namespaces, or reach into the kernel; and
-# System V's shared memory and queues, which no limit of a process counts.
-CALLS = {
-    "x86_64": (
-        0xC000003E,
-        (
-            57,
-            58,
-            59,
-            322,
-            41,
-            42,
-            49,
-            50,
-            101,
-            310,
-            311,
-            165,
-            166,
-            155,
-            161,
-            272,
-            308,
-            321,
-            248,
-            249,
-            250,
-            298,
-            319,
-            323,
-            246,
-            320,
-            175,
-            313,
-            176,
-            303,
-            304,
-            179,
-            167,
-            168,
-            169,
-            164,
-            227,
-            159,
-            103,
-            163,
-            135,
-            212,
-            29,
-            30,
-            31,
-            64,
-            65,
-            66,
-            67,
-            68,
-            69,
-            70,
-            71,
-            220,
-            240,
-        ),
-    ),
-    "aarch64": (
-        0xC00000B7,
-        (
-            221,
-            281,
-            198,
-            203,
-            200,
-            201,
-            117,
-            270,
-            271,
-            40,
-            39,
-            41,
-            51,
-            97,
-            268,
-            280,
-            217,
-            218,
-            219,
-            241,
-            279,
-            282,
-            104,
-            294,
-            105,
-            273,
-            106,
-            264,
-            265,
-            60,
-            224,
-            225,
-            142,
-            170,
-            112,
-            171,
-            116,
-            89,
-            92,
-            180,
-            186,
-            187,
-            188,
-            189,
-            190,
-            191,
-            192,
-            193,
-            194,
-            195,
-            196,
-            197,
-        ),
-    ),
+ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}  # the kernel's audit numbers
+# Why calls are refused, and their numbers on x86_64 and aarch64; None where there is none of that name.
+REFUSED: dict[str, dict[str, tuple[int | None, int | None]]] = {
+    "it starts a process or another program": {
+        "fork": (57, None),
+        "vfork": (58, None),
+        "execve": (59, 221),
+        "execveat": (322, 281),
+    },
+    "it reaches other machines or servers": {
+        "socket": (41, 198),
+        "connect": (42, 203),
+        "bind": (49, 200),
+        "listen": (50, 201),
+    },
+    "it looks into other processes, or ends them": {
+        "ptrace": (101, 117),
+        "process_vm_readv": (310, 270),
+        "process_vm_writev": (311, 271),
+        "pidfd_open": (434, 434),
+        "pidfd_getfd": (438, 438),
+        "pidfd_send_signal": (424, 424),
+    },
+    "it changes, or tells of, what is mounted": {
+        "mount": (165, 40),
+        "umount2": (166, 39),
+        "pivot_root": (155, 41),
+        "chroot": (161, 51),
+        "open_tree": (428, 428),
+        "move_mount": (429, 429),
+        "fsopen": (430, 430),
+        "fsconfig": (431, 431),
+        "fsmount": (432, 432),
+        "fspick": (433, 433),
+        "mount_setattr": (442, 442),
+        "statmount": (457, 457),
+        "listmount": (458, 458),
+    },
+    "it opens files without their path": {"name_to_handle_at": (303, 264), "open_by_handle_at": (304, 265)},
+    "it makes or enters a namespace, with all privileges inside": {"unshare": (272, 97), "setns": (308, 268)},
+    "it reaches parts of the kernel in which holes are found": {
+        "bpf": (321, 280),
+        "perf_event_open": (298, 241),
+        "userfaultfd": (323, 282),
+        "io_uring_setup": (425, 425),
+        "io_uring_enter": (426, 426),
+        "io_uring_register": (427, 427),
+        "add_key": (248, 217),
+        "request_key": (249, 218),
+        "keyctl": (250, 219),
+        "personality": (135, 92),
+        "lookup_dcookie": (212, 18),
+    },
+    "it uses memory that no limit of a process counts": {
+        "memfd_create": (319, 279),
+        "shmget": (29, 194),
+        "shmat": (30, 196),
+        "shmctl": (31, 195),
+        "shmdt": (67, 197),
+        "semget": (64, 190),
+        "semop": (65, 193),
+        "semctl": (66, 191),
+        "semtimedop": (220, 192),
+        "msgget": (68, 186),
+        "msgsnd": (69, 189),
+        "msgrcv": (70, 188),
+        "msgctl": (71, 187),
+        "mq_open": (240, 180),
+    },
+    "it is for the administrator of a machine": {
+        "kexec_load": (246, 104),
+        "kexec_file_load": (320, 294),
+        "init_module": (175, 105),
+        "finit_module": (313, 273),
+        "delete_module": (176, 106),
+        "quotactl": (179, 60),
+        "swapon": (167, 224),
+        "swapoff": (168, 225),
+        "reboot": (169, 142),
+        "settimeofday": (164, 170),
+        "clock_settime": (227, 112),
+        "adjtimex": (159, 171),
+        "syslog": (103, 116),
+        "acct": (163, 89),
+    },
 }
-NEW_CALLS = (424, 425, 426, 427, 428, 429, 430, 431, 432, 433, 434, 438, 442)  # the same numbers everywhere
 CLONE = {"x86_64": 56, "aarch64": 220}
 CLONE3, CLONE_THREAD = 435, 0x00010000
 EPERM, ENOSYS = 1, 38
@@ -207,7 +170,7 @@ def go_first() -> None:
 
 
 def renounce() -> None:
-    """Give up every privilege for good, and refuse the system calls of ``CALLS``."""
+    """Give up every privilege for good, and refuse the system calls of ``REFUSED``."""
     for capability in range(64):
         if libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
             break
@@ -215,8 +178,16 @@ def renounce() -> None:
     _do(libc.capset(header, struct.pack("6I", *[0] * 6)))
     _do(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     machine = platform.machine()
-    if machine in CALLS:
+    if machine in ARCHITECTURES:
         _filter(_program(machine))
+
+
+def refused(machine: str) -> list[int]:
+    """The numbers that the refused system calls have on this kind of machine."""
+    column = list(ARCHITECTURES).index(machine)
+    return [
+        number for calls in REFUSED.values() for numbers in calls.values() if (number := numbers[column]) is not None
+    ]
 
 
 def used() -> int:
@@ -252,10 +223,9 @@ def _program(machine: str) -> bytes:
     def refuse(error: int) -> int:
         return 0x00050000 | error
 
-    arch, calls = CALLS[machine]
-    steps = [(load, 0, 0, 4), (equal, 1, 0, arch), (done, 0, 0, kill), (load, 0, 0, 0)]
+    steps = [(load, 0, 0, 4), (equal, 1, 0, ARCHITECTURES[machine]), (done, 0, 0, kill), (load, 0, 0, 0)]
     steps += [(greater, 0, 1, 0x40000000), (done, 0, 0, refuse(EPERM))]  # the other calls of x86-64
-    for number in (*calls, *NEW_CALLS):
+    for number in refused(machine):
         steps += [(equal, 0, 1, number), (done, 0, 0, refuse(EPERM))]
     steps += [(equal, 0, 1, CLONE3), (done, 0, 0, refuse(ENOSYS))]  # libc then uses clone
     steps += [(equal, 0, 3, CLONE[machine]), (load, 0, 0, 16), (test, 1, 0, CLONE_THREAD), (done, 0, 0, refuse(EPERM))]

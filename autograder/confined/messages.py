@@ -1,27 +1,34 @@
-"""What crosses the wall between a student's code and the grader: plain values in typed, bounded buffers.
+"""What crosses the wall between a student's code and the grader: typed messages of bounded size (msgpack).
 
-A message is a length, a JSON header and raw float64 buffers.  Nothing is unpickled or evaluated, and
-``unpack`` believes nothing: sizes, kinds and shapes are checked before a number is looked at.
+Each kind of message stands here once, with its fields, their types and the bytes that it may have; one
+that is anything else is ``Malformed``.  Nothing is unpickled or evaluated, and nothing is believed: kinds,
+lengths and ranges are checked while a message is read, before anything is made of it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import socket
 import struct
 import time
-from typing import Any
+from functools import cache
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar, Union
 
+import msgspec
 import numpy as np
 import pandas as pd
 import torch
+from msgspec import Meta
+from numpy.typing import NDArray
 
 from adamw_pset.rule import State
 
-LIMIT = 4 << 20  # bytes of a message: a right answer needs a few thousand
-DIMS, ITEMS, DEPTH = 8, 4096, 6
+KILOBYTE, MEGABYTE = 1 << 10, 1 << 20
+DIMS, ITEMS, DEPTH, COLUMNS = 8, 4096, 6, 64
+NAME, TEXT = 80, 300  # letters of a name, of a text: an error's first line has a hundred
+ANSWER = 4 * MEGABYTE  # bytes of what an answer gives: a right one needs a few thousand
+ASKED = 256 * MEGABYTE  # bytes of what the grader sends
 DTYPES = {
     str(dtype).removeprefix("torch."): dtype
     for dtype in (
@@ -38,74 +45,201 @@ DTYPES = {
     )
 }
 
+Name: TypeAlias = Annotated[str, Meta(max_length=NAME)]
+Text: TypeAlias = Annotated[str, Meta(max_length=TEXT)]
+Whole: TypeAlias = Annotated[int, Meta(ge=-(1 << 62), le=1 << 62)]
+Size: TypeAlias = Annotated[int, Meta(ge=0, lt=1 << 40)]
+Shape: TypeAlias = Annotated[list[Size], Meta(max_length=DIMS)]
+Place: TypeAlias = Annotated[int, Meta(ge=0, lt=1 << 20)]
+Scalar: TypeAlias = bool | Whole | float | Text | None
+
 
 class Malformed(ValueError):
     """A message that no honest worker sends."""
 
 
-class Opaque:
-    """Stands for a value of another kind: only the name of its type crosses the wall."""
+# --- values --------------------------------------------------------------------------------------
 
 
-def opaque(name: str, shape: tuple[int, ...] | None = None) -> Any:
-    """A value whose type has this name, and which has this shape if it has one."""
-    value = type(name, (Opaque,), {})()
-    if shape is not None:
-        value.shape = shape
-    return value
+class Value(msgspec.Struct, forbid_unknown_fields=True):
+    """What is neither a number, a text, a truth value nor None."""
 
 
-def pack(value: Any) -> bytes:
-    """``value`` as a message."""
-    buffers: list[bytes] = []
-    header = json.dumps({"value": _spec(value, buffers, 0), "sizes": [len(b) for b in buffers]}).encode()
-    return struct.pack(">I", len(header)) + header + b"".join(buffers)
+class Dots(Value, tag=True):
+    """``...``"""
 
 
-def send(connection: socket.socket, value: Any) -> None:
-    """Send ``value``, with its length before it."""
-    message = pack(value)
-    connection.sendall(struct.pack(">Q", len(message)) + message)
+class Numbers(Value, tag=True):
+    """An array: float64 in C order."""
+
+    shape: Shape
+    data: bytes
 
 
-def receive(connection: socket.socket, limit: int = LIMIT, deadline: float | None = None) -> Any:
-    """The next message, or None if the other side has closed.
+class TensorOf(Value, tag=True):
+    """A tensor: its numbers as float64, and the dtype that it had."""
 
-    Raises ``Malformed`` for anything that is not a message of at most ``limit`` bytes, ``TimeoutError``
-    after ``deadline`` (of ``time.monotonic``).
+    dtype: Annotated[str, Meta(pattern=f"^({'|'.join(DTYPES)})\\Z")]
+    shape: Shape
+    data: bytes
+
+
+class Sequence(Value, tag=True):
+    """A list, a tuple or a ``State``."""
+
+    kind: Literal["list", "tuple", "state"]
+    items: Annotated[list[AnyValue], Meta(max_length=ITEMS)]
+
+
+class Table(Value, tag=True):
+    """A data frame of numbers, texts and truth values."""
+
+    columns: Annotated[dict[Name, Numbers | Annotated[list[Scalar], Meta(max_length=ITEMS)]], Meta(max_length=COLUMNS)]
+
+
+class Other(Value, tag=True):
+    """A value of another kind: the name of its type, and its shape if it has one."""
+
+    name: Annotated[str, Meta(max_length=40, pattern=r"^[^\W\d]\w*\Z")]
+    shape: Shape | None = None
+
+
+AnyValue: TypeAlias = Scalar | Dots | Numbers | TensorOf | Sequence | Table | Other
+
+
+# --- messages ------------------------------------------------------------------------------------
+
+
+class Message(msgspec.Struct, forbid_unknown_fields=True):
+    """What one side sends the other; ``most`` bytes are read of it."""
+
+    most: ClassVar[int] = KILOBYTE
+
+
+class Hello(Message, tag=True):
+    """The worker is there; whether each of its children has namespaces of its own."""
+
+    nested: bool
+
+
+class Locked(Message, tag=True):
+    """A child has locked itself in; no code of a student has run."""
+
+
+class Died(Message, tag=True):
+    """A child has ended: "time", "closed", "too many threads", "exit N" or "signal N"."""
+
+    how: Annotated[str, Meta(max_length=40, pattern=r"^[a-z]+( [a-z0-9]+)*\Z")]
+
+
+class Define(Message, tag=True):
+    """Code cells by their numbers, the question, and the numbers of the cells that it set aside."""
+
+    cells: list[tuple[int, str]]
+    question: str
+    own: list[int]
+    most = ASKED
+
+
+class Missing(Message, tag=True):
+    """There is no answer, and what stopped the cells that it needs."""
+
+    errors: Annotated[str, Meta(max_length=2 * TEXT)]
+    most = 4 * KILOBYTE
+
+
+class Ambiguous(Message, tag=True):
+    """These cells define the answer in different ways."""
+
+    cells: Annotated[list[Place], Meta(max_length=ITEMS)]
+    most = 32 * KILOBYTE
+
+
+class Constant(Message, tag=True):
+    """The answer is no function."""
+
+    value: AnyValue
+    most = ANSWER
+
+
+class Parameter(msgspec.Struct, forbid_unknown_fields=True):
+    """A parameter of a function; its default as text."""
+
+    name: Annotated[str, Meta(max_length=NAME, pattern=r"^[^\W\d]\w*\Z")]
+    kind: Annotated[int, Meta(ge=0, le=4)]
+    default: Annotated[str, Meta(max_length=20)] | None = None
+
+
+class Function(Message, tag=True):
+    """The answer can be called; its parameters if they are known, and whether its body is empty."""
+
+    parameters: Annotated[list[Parameter], Meta(max_length=COLUMNS)] | None
+    is_empty: bool
+    most = 64 * KILOBYTE
+
+
+class Call(Message, tag=True):
+    """Call the answer."""
+
+    args: list[AnyValue]
+    kwargs: dict[str, AnyValue]
+    most = ASKED
+
+
+class Returned(Message, tag=True):
+    """What a call returned, and which arguments it changed in place."""
+
+    result: AnyValue
+    changed: Annotated[list[Place], Meta(max_length=COLUMNS)]
+    most = ANSWER
+
+
+class Raised(Message, tag=True):
+    """What a call raised: the name of the exception, its text, and the line it came from."""
+
+    name: Name
+    text: Text
+    where: Text
+    most = 8 * KILOBYTE
+
+
+M = TypeVar("M", bound=Message)
+
+
+def send(connection: socket.socket, message: Message) -> None:
+    """Send ``message``, with its length before it."""
+    packed = msgspec.msgpack.encode(message)
+    connection.sendall(struct.pack(">Q", len(packed)) + packed)
+
+
+def receive(connection: socket.socket, *expected: type[M], deadline: float | None = None) -> M | None:
+    """The next message, one of the ``expected`` kinds; None if the other side has closed.
+
+    Raises ``Malformed`` for anything else, and ``TimeoutError`` after ``deadline`` (of ``time.monotonic``).
     """
     start = _exactly(connection, 8, deadline)
     if not start:
         return None
     (size,) = struct.unpack(">Q", start)
-    if size > limit:
+    if size > max(kind.most for kind in expected):
         raise Malformed(f"a message of {size} bytes")
-    return unpack(_exactly(connection, size, deadline))
+    return decode(_exactly(connection, size, deadline), *expected)
 
 
-def unpack(message: bytes) -> Any:
-    """The value of a message; raises ``Malformed``."""
+def decode(packed: bytes, *expected: type[M]) -> M:
+    """A message of one of the ``expected`` kinds; raises ``Malformed``."""
     try:
-        (size,) = struct.unpack(">I", message[:4])
-        header = json.loads(message[4 : 4 + size])
-        buffers, place = [], 4 + size
-        for length in header["sizes"]:
-            buffers.append(message[place : place + int(length)])
-            place += int(length)
-        return _value(header["value"], buffers, 0)
-    except Malformed:
-        raise
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        IndexError,
-        AttributeError,
-        OverflowError,
-        RecursionError,
-        struct.error,
-    ) as error:
+        found: M = _decoder(expected).decode(packed)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise Malformed(type(error).__name__) from None
+    if len(packed) > found.most:
+        raise Malformed(f"a {type(found).__name__} of {len(packed)} bytes")
+    return found
+
+
+@cache
+def _decoder(expected: tuple[type[Message], ...]) -> Any:
+    return msgspec.msgpack.Decoder(Union[expected])  # noqa: UP007
 
 
 def _exactly(connection: socket.socket, size: int, deadline: float | None) -> bytes:
@@ -125,107 +259,113 @@ def _exactly(connection: socket.socket, size: int, deadline: float | None) -> by
     return bytes(parts)
 
 
-# --- values to headers ---------------------------------------------------------------------------
+def text(value: object, most: int = TEXT) -> str:
+    """``str(value)``, made to fit into a message: whole characters, at most so many."""
+    return str(value)[:most].encode(errors="replace").decode()
 
 
-def _spec(value: Any, buffers: list[bytes], depth: int) -> dict[str, Any]:
-    if depth > DEPTH:
-        return {"kind": "opaque", "name": "object"}
+# --- values to what crosses ----------------------------------------------------------------------
+
+
+def pack(value: Any, depth: int = 0) -> AnyValue:
+    """``value`` as it crosses; of what is not data the name of its type alone."""
     if value is None or value is ...:
-        return {"kind": "plain", "value": "none" if value is None else "ellipsis"}
+        return None if value is None else Dots()
     if isinstance(value, bool | np.bool_):
-        return {"kind": "plain", "value": bool(value)}
-    if isinstance(value, int | np.integer) and abs(int(value)) < 1 << 62:
-        return {"kind": "plain", "value": int(value)}
+        return bool(value)
+    if isinstance(value, int | np.integer) and abs(int(value)) <= 1 << 62:
+        return int(value)
     if isinstance(value, float | np.floating):
-        return {"kind": "float", "value": float(value)}
+        return float(value)
     if isinstance(value, str):
-        return {"kind": "text", "value": value}
+        return text(value)
     if isinstance(value, torch.Tensor) and not value.is_complex():
-        numbers = value.detach().cpu().double().numpy()
-        return {"kind": "tensor", "dtype": str(value.dtype).removeprefix("torch."), **_buffer(numbers, buffers)}
+        numbers = _numbers(value.detach().cpu().double().numpy())
+        if isinstance(numbers, Other):
+            return numbers
+        return TensorOf(str(value.dtype).removeprefix("torch."), numbers.shape, numbers.data)
     if isinstance(value, pd.DataFrame):
-        columns = {str(name): _spec(_column(value[name]), buffers, depth + 1) for name in value}
-        return {"kind": "frame", "items": columns}
+        return _table(value)
     if isinstance(value, np.ndarray | pd.Series):
-        return _array_spec(np.asarray(value), buffers)
-    if isinstance(value, tuple | list) and len(value) <= ITEMS:
-        kind = "state" if isinstance(value, State) else "tuple" if isinstance(value, tuple) else "list"
-        return {"kind": kind, "items": [_spec(part, buffers, depth + 1) for part in value]}
-    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
-        return {"kind": "dict", "items": {key: _spec(part, buffers, depth + 1) for key, part in value.items()}}
-    return {"kind": "opaque", "name": _name(type(value).__name__)}
+        return _array(np.asarray(value))
+    if isinstance(value, tuple | list) and len(value) <= ITEMS and depth < DEPTH:
+        kind: Any = "state" if isinstance(value, State) else "tuple" if isinstance(value, tuple) else "list"
+        return Sequence(kind, [pack(part, depth + 1) for part in value])
+    return Other(_name(type(value).__name__))
 
 
-def _array_spec(array: Any, buffers: list[bytes]) -> dict[str, Any]:
+def _array(array: NDArray[Any]) -> Numbers | Other:
     if array.dtype.kind == "O":
-        with contextlib.suppress(TypeError, ValueError):
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
             array = array.astype(np.float64)
-    if array.dtype.kind not in "fiub":
-        return {"kind": "opaque", "name": "ndarray", "shape": list(array.shape)}
-    return {"kind": "array", **_buffer(array.astype(np.float64), buffers)}
+    return _numbers(array) if array.dtype.kind in "fiub" else Other("ndarray", list(array.shape)[:DIMS])
 
 
-def _buffer(numbers: Any, buffers: list[bytes]) -> dict[str, Any]:
-    if numbers.nbytes > LIMIT // 4:  # only its shape is of use
-        return {"kind": "opaque", "name": "ndarray", "shape": list(numbers.shape)}
-    buffers.append(np.ascontiguousarray(numbers).tobytes())
-    return {"shape": list(numbers.shape), "buffer": len(buffers) - 1}
+def _numbers(array: NDArray[Any]) -> Numbers | Other:
+    if 8 * array.size > ANSWER // 4 or array.ndim > DIMS:  # only its shape is of use
+        return Other("ndarray", list(array.shape)[:DIMS])
+    return Numbers(list(array.shape), np.ascontiguousarray(array, dtype=np.float64).tobytes())
 
 
-def _column(series: Any) -> Any:
-    return series.to_numpy() if series.dtype.kind in "fiu" else series.tolist()
+def _table(frame: pd.DataFrame) -> Table | Other:
+    columns: dict[str, Any] = {}
+    if len(frame) <= ITEMS and frame.columns.is_unique and len(frame.columns) <= COLUMNS:
+        for name in frame:
+            column = frame[name]
+            if column.dtype.kind in "fiu":
+                columns[text(name, NAME)] = _array(column.to_numpy())
+            else:
+                columns[text(name, NAME)] = [pack(part, DEPTH) for part in column.tolist()]
+        if not any(
+            isinstance(part, Value) for column in columns.values() if isinstance(column, list) for part in column
+        ):
+            return Table(columns)
+    return Other("DataFrame", list(frame.shape))
 
 
-def _name(text: str) -> str:
-    return text[:40] if text.isidentifier() else "object"
+def _name(name: str) -> str:
+    return name[:40] if name.isidentifier() else "object"
 
 
-# --- headers to values ---------------------------------------------------------------------------
+# --- and back ------------------------------------------------------------------------------------
 
 
-def _value(spec: Any, buffers: list[bytes], depth: int) -> Any:
-    if depth > DEPTH + 1:
+class Opaque:
+    """Stands for a value of another kind: only the name of its type crosses the wall."""
+
+
+def opaque(name: str, shape: tuple[int, ...] | None = None) -> Any:
+    """A value whose type has this name, and which has this shape if it has one."""
+    value = type(name, (Opaque,), {})()
+    if shape is not None:
+        value.shape = shape
+    return value
+
+
+def unpack(value: AnyValue, depth: int = 0) -> Any:
+    """The value that ``pack`` was given; raises ``Malformed`` for what it never makes."""
+    if depth > DEPTH:
         raise Malformed("too deep")
-    kind = spec["kind"]
-    if kind == "plain":
-        plain = spec["value"]
-        if isinstance(plain, str):
-            return {"none": None, "ellipsis": ...}[plain]
-        if not isinstance(plain, int):
-            raise Malformed("plain")
-        return plain
-    if kind == "float":
-        return float(spec["value"])
-    if kind == "text":
-        return str(spec["value"])
-    if kind == "opaque":
-        shape = spec.get("shape")
-        return opaque(_name(str(spec["name"])), None if shape is None else _shape(shape))
-    if kind in ("tensor", "array"):
-        return _numbers(spec, buffers)
-    items = spec["items"]
-    if len(items) > ITEMS:
-        raise Malformed("too many items")
-    if kind in ("frame", "dict"):
-        named = {str(name): _value(item, buffers, depth + 1) for name, item in items.items()}
-        return pd.DataFrame(named) if kind == "frame" else named
-    parts = [_value(item, buffers, depth + 1) for item in items]
-    if kind == "state":
-        return State(*parts)
-    return tuple(parts) if kind == "tuple" else parts
+    if isinstance(value, Numbers | TensorOf):
+        return _array_or_tensor(value)
+    if isinstance(value, Sequence):
+        parts = [unpack(part, depth + 1) for part in value.items]
+        if value.kind == "state" and len(parts) != len(State._fields):
+            raise Malformed("a State of another length")
+        return State(*parts) if value.kind == "state" else tuple(parts) if value.kind == "tuple" else parts
+    if isinstance(value, Table):
+        columns = {n: c if isinstance(c, list) else _array_or_tensor(c) for n, c in value.columns.items()}
+        try:
+            return pd.DataFrame(columns)
+        except ValueError:
+            raise Malformed("columns of several lengths") from None
+    if isinstance(value, Other):
+        return opaque(value.name, None if value.shape is None else tuple(value.shape))
+    return ... if isinstance(value, Dots) else value
 
 
-def _numbers(spec: Any, buffers: list[bytes]) -> Any:
-    shape = _shape(spec["shape"])
-    data = buffers[spec["buffer"]]
-    if len(data) != 8 * math.prod(shape):
+def _array_or_tensor(value: Numbers | TensorOf) -> Any:
+    if len(value.data) != 8 * math.prod(value.shape):
         raise Malformed("a buffer of another size than its shape")
-    numbers = np.frombuffer(data, dtype=np.float64).reshape(shape).copy()
-    return torch.from_numpy(numbers).to(DTYPES[spec["dtype"]]) if spec["kind"] == "tensor" else numbers
-
-
-def _shape(shape: Any) -> tuple[int, ...]:
-    if len(shape) > DIMS or not all(isinstance(n, int) and 0 <= n < 1 << 40 for n in shape):
-        raise Malformed("shape")
-    return tuple(shape)
+    numbers = np.frombuffer(value.data, dtype=np.float64).reshape(value.shape).copy()
+    return torch.from_numpy(numbers).to(DTYPES[value.dtype]) if isinstance(value, TensorOf) else numbers

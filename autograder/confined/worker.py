@@ -21,7 +21,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -43,7 +43,7 @@ def main() -> None:
     confined, nested = sys.argv[2] == "confined", _nests()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # cells' parents are reaped by the kernel
     settle()
-    messages.send(control, {"nested": nested})
+    messages.send(control, messages.Hello(nested))
     while True:
         request, descriptors, *_ = socket.recv_fds(control, 1, 1)
         if not request:
@@ -100,7 +100,7 @@ def watch(connection: socket.socket, confined: bool, nested: bool) -> None:
         cell = os.fork()
         if cell == 0:
             lock_and_serve(connection, confined, nested)
-        messages.send(connection, {"died": _end_of(cell, connection, proc)})
+        messages.send(connection, messages.Died(_end_of(cell, connection, proc)))
     finally:
         os._exit(0)
 
@@ -163,7 +163,7 @@ def lock_and_serve(connection: socket.socket, confined: bool, nested: bool) -> N
         if confined:
             lockdown.renounce()
         line = socket.socket(fileno=number)
-        messages.send(line, {"locked": True})
+        messages.send(line, messages.Locked())
         serve(line)
         code = 0
     finally:
@@ -172,20 +172,27 @@ def lock_and_serve(connection: socket.socket, confined: bool, nested: bool) -> N
 
 def serve(line: socket.socket) -> None:
     """Define the answer that the grader asks for, then call it as often as the grader wishes."""
-    request = messages.receive(line, limit=1 << 28)
+    request = messages.receive(line, messages.Define)
+    assert request is not None
     random.seed(0)
-    found = define(request["cells"], request["question"], request["own"])
-    if "answer" not in found:
+    found = define(request.cells, request.question, request.own)
+    if isinstance(found, messages.Message):
         messages.send(line, found)
         return
-    answer = found["answer"]
-    messages.send(line, introduce(answer))
-    while (arguments := messages.receive(line, limit=1 << 28)) is not None:
-        messages.send(line, called(answer, arguments["args"], arguments["kwargs"]))
+    messages.send(line, introduce(found.value))
+    while (call := messages.receive(line, messages.Call)) is not None:
+        args = [messages.unpack(value) for value in call.args]
+        messages.send(line, called(found.value, args, {n: messages.unpack(v) for n, v in call.kwargs.items()}))
 
 
-def define(cells: list[tuple[int, str]], name: str, own: list[int]) -> dict[str, Any]:
-    """``{"answer": ...}``, or why there is none: {"missing": ...} or {"ambiguous": ...}.
+class Found(NamedTuple):
+    """The answer, as the notebook defines it."""
+
+    value: Any
+
+
+def define(cells: list[tuple[int, str]], name: str, own: list[int]) -> Found | messages.Missing | messages.Ambiguous:
+    """The answer, or why there is none.
 
     ``own`` are the cells that the question set aside: where several cells define the name in different
     ways, the one that stands there is the answer.
@@ -197,7 +204,7 @@ def define(cells: list[tuple[int, str]], name: str, own: list[int]) -> dict[str,
         candidates = [last[cell] for cell in own if cell in last] or list(last.values())
         ways = {ast.dump(each.node) for each in candidates}
         if len(ways) > 1 and all(isinstance(each.node, ast.FunctionDef) for each in candidates):
-            return {"ambiguous": sorted(each.cell for each in candidates)}
+            return messages.Ambiguous(sorted(each.cell for each in candidates)[: messages.ITEMS])
         if ways and all(isinstance(each.node, ast.FunctionDef) for each in last.values()):
             counts = candidates[0].place
             statements = [each for each in statements if name not in each.binds or each.place == counts]
@@ -205,38 +212,38 @@ def define(cells: list[tuple[int, str]], name: str, own: list[int]) -> dict[str,
         errors = list(notebook_source.execute(notebook_source.needed(statements, [name]), space))
         space |= notebook_source.unreadable(sources, broken)
     if name in space:
-        return {"answer": space[name]}
-    return {"missing": "; ".join(f"cell {each.cell} stopped with {type(e).__name__}: {e}"[:300] for each, e in errors)}
+        return Found(space[name])
+    said = [messages.text(f"cell {each.cell} stopped with {type(error).__name__}: {error}") for each, error in errors]
+    return messages.Missing(messages.text("; ".join(said), 2 * messages.TEXT))
 
 
-def introduce(answer: Any) -> dict[str, Any]:
+def introduce(answer: Any) -> messages.Function | messages.Constant:
     """What the grader has to know of the answer before it calls it."""
     if not callable(answer):
-        return {"value": answer}
+        return messages.Constant(messages.pack(answer))
     try:
         parameters: Any = [
-            [p.name, int(p.kind), None if p.default is p.empty else repr(p.default)[:20]]
+            messages.Parameter(
+                p.name, int(p.kind), None if p.default is p.empty else messages.text(repr(p.default), 20)
+            )
             for p in inspect.signature(answer).parameters.values()
         ]
     except (TypeError, ValueError):
         parameters = None
-    return {"parameters": parameters, "empty": run_answer.is_empty(answer)}
+    return messages.Function(parameters, run_answer.is_empty(answer))
 
 
-def called(answer: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+def called(answer: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> messages.Returned | messages.Raised:
     """The result of a call and which arguments it changed in place, or what it raised."""
     kept = copy.deepcopy(args)
     try:
         with run_answer.quiet():
             result = answer(*args, **kwargs)
         changed = [i for i, (old, new) in enumerate(zip(kept, args, strict=True)) if not _same(old, new)]
-        return {"result": result, "changed": changed}
+        return messages.Returned(messages.pack(result), changed)
     except (Exception, SystemExit) as error:
-        return {
-            "raised": type(error).__name__,
-            "message": str(error)[:300],
-            "where": run_answer.where(error, answer)[:300],
-        }
+        where = messages.text(run_answer.where(error, answer))
+        return messages.Raised(messages.text(type(error).__name__, messages.NAME), messages.text(error), where)
 
 
 def _same(old: Any, new: Any) -> bool:

@@ -100,7 +100,9 @@ def archive(target: Path) -> list[str]:
     contents = {path.name: path.read_bytes() for path in sorted(HARNESS.iterdir())}
     contents["constraints.txt"] = (BUNDLE / "constraints.txt").read_bytes()
     project = tomllib.loads((BUNDLE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    contents["requirements.txt"] = "\n".join([*project["dependencies"], ""]).encode()
+    contents["requirements.txt"] = "\n".join(
+        [*project["dependencies"], *project["optional-dependencies"]["grading"], ""]
+    ).encode()
     contents[SEED_FILE] = f"{secret_seed()}\n".encode()
     contents |= {str(path.relative_to(base)): path.read_bytes() for base, path in _packed()}
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -107,7 +107,7 @@ class Sandbox:
         """
         session = self._session()
         try:
-            session.send({"cells": list(cells), "question": question, "own": list(own)})
+            session.send(messages.Define(list(cells), question, list(own)))
             yield session.introduced()
         finally:
             session.close()
@@ -131,7 +131,7 @@ class Sandbox:
             except OSError:
                 session.close()
                 raise
-        session.expect("locked")
+        session.expect_locked()
         return session
 
     def _hand_over(self, connection: socket.socket) -> None:
@@ -167,9 +167,11 @@ class Sandbox:
                 env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"},
             )
         try:
-            hello = messages.receive(self._control, deadline=time.monotonic() + PATIENCE)
-            self._nested = bool(hello["nested"])
-        except (TimeoutError, TypeError, KeyError, OSError, messages.Malformed):
+            hello = messages.receive(self._control, messages.Hello, deadline=time.monotonic() + PATIENCE)
+            if hello is None:
+                raise TimeoutError
+            self._nested = hello.nested
+        except (OSError, messages.Malformed):
             self._process.kill()
             assert self._process.stderr is not None
             said = self._process.stderr.read().decode(errors="replace").strip()
@@ -195,75 +197,73 @@ class Session:
     def close(self) -> None:
         self._connection.close()
 
-    def send(self, value: Any) -> None:
+    def send(self, message: messages.Message) -> None:
         self._connection.settimeout(max(0.01, self._deadline - time.monotonic()))
         try:
-            messages.send(self._connection, value)
+            messages.send(self._connection, message)
         except TimeoutError:
             raise Stopped("timed_out") from None
         except OSError:  # it is dead, and its last message says how
             pass
 
-    def receive(self) -> Any:
-        """The next message; raises ``Stopped`` if the cell has died instead, or says nonsense."""
+    def receive(self, *expected: type[messages.Message]) -> messages.Message:
+        """The next message, one of these; raises ``Stopped`` if it has died instead, or says nonsense."""
         try:
-            message = messages.receive(self._connection, deadline=self._deadline)
+            message = messages.receive(self._connection, *expected, messages.Died, deadline=self._deadline)
         except TimeoutError:
             raise Stopped("timed_out") from None
         except (messages.Malformed, OSError):
-            raise Stopped("crashed", how="it sent something that is not an answer") from None
-        if not isinstance(message, dict) or "died" in message:
-            raise _death(str(message["died"]) if message else "")
+            raise _nonsense() from None
+        if message is None or isinstance(message, messages.Died):
+            raise _death(message.how if message else "")
         return message
 
-    def expect(self, word: str) -> None:
-        """Wait for a message that the worker sends before any code of a student runs."""
+    def expect_locked(self) -> None:
+        """Wait for the message that the worker sends before any code of a student runs."""
         try:
-            said: Any = self.receive()
+            self.receive(messages.Locked)
         except Stopped as stop:
-            said = stop.event
-        if word not in said:
             self.close()
-            raise SandboxError(f"a cell could not be locked: {said}")
+            raise SandboxError(f"a cell could not be locked: {stop.event}") from None
 
     def introduced(self) -> Answer:
         """The answer as something that ``observe`` can call."""
         try:
-            found = self.receive()
+            match self.receive(messages.Missing, messages.Ambiguous, messages.Constant, messages.Function):
+                case messages.Missing(errors):
+                    return Answer(missing=errors)
+                case messages.Ambiguous(cells):
+                    return Answer(ambiguous=tuple(cells) or (0,))
+                case messages.Constant(value):
+                    return Answer(_unpacked(value))
+                case messages.Function(parameters, is_empty):
+                    return Answer(Remote(self, parameters, is_empty))
+                case _:
+                    raise _nonsense()
         except Stopped as stop:
             return Answer(_stopping(stop))
-        try:
-            if "ambiguous" in found:
-                return Answer(ambiguous=tuple(int(cell) for cell in found["ambiguous"]) or (0,))
-            if "missing" in found:
-                return Answer(missing=str(found["missing"])[:600])
-            if "value" in found:
-                return Answer(found["value"])
-            return Answer(Remote(self, found["parameters"], found["empty"] is True))
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError):
-            return Answer(_stopping(Stopped("crashed", how="it sent something that is not an answer")))
 
 
 class Remote:
     """A student's function, as if it were here."""
 
-    def __init__(self, session: Session, parameters: Any, is_empty: bool) -> None:
+    def __init__(self, session: Session, parameters: list[messages.Parameter] | None, is_empty: bool) -> None:
         self._session = session
         self.is_empty = is_empty
         if parameters is not None:
             self.__signature__ = _signature(parameters)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        self._session.send({"args": list(args), "kwargs": kwargs})
-        reply = self._session.receive()
-        if "raised" in reply:
-            raise _error(str(reply["raised"]), str(reply.get("message")), str(reply.get("where", "")))
-        if "result" not in reply or not isinstance(reply.get("changed"), list):
-            raise Stopped("crashed", how="it sent something that is not an answer")
-        for place in reply["changed"]:
-            if isinstance(place, int) and 0 <= place < len(args):
+        packed = {name: messages.pack(value) for name, value in kwargs.items()}
+        self._session.send(messages.Call([messages.pack(value) for value in args], packed))
+        reply = self._session.receive(messages.Returned, messages.Raised)
+        if isinstance(reply, messages.Raised):
+            raise _error(reply.name, reply.text, reply.where)
+        assert isinstance(reply, messages.Returned)
+        for place in reply.changed:
+            if place < len(args):
                 _change(args[place])
-        return reply["result"]
+        return _unpacked(reply.result)
 
 
 class _Default:
@@ -274,17 +274,32 @@ class _Default:
         return self.text
 
 
-def _signature(parameters: Any) -> inspect.Signature:
-    return inspect.Signature(
-        [
-            inspect.Parameter(
-                str(name),
-                list(inspect._ParameterKind)[int(kind)],
-                default=inspect.Parameter.empty if default is None else _Default(str(default)[:20]),
-            )
-            for name, kind, default in parameters
-        ]
-    )
+def _signature(parameters: list[messages.Parameter]) -> inspect.Signature:
+    kinds = list(inspect._ParameterKind)
+    try:
+        return inspect.Signature(
+            [
+                inspect.Parameter(
+                    each.name,
+                    kinds[each.kind],
+                    default=inspect.Parameter.empty if each.default is None else _Default(each.default),
+                )
+                for each in parameters
+            ]
+        )
+    except ValueError:  # an order that Python does not have, a keyword as a name
+        raise _nonsense() from None
+
+
+def _unpacked(value: messages.AnyValue) -> Any:
+    try:
+        return messages.unpack(value)
+    except messages.Malformed:
+        raise _nonsense() from None
+
+
+def _nonsense() -> Stopped:
+    return Stopped("crashed", how="it sent something that is not an answer")
 
 
 def _stopping(stop: Stopped) -> Any:

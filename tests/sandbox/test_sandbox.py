@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,6 +20,7 @@ import torch
 from helpers.submissions import IMPORTS, RIGHT, descendants, grade_one
 
 from adamw_pset import State
+from adamw_pset.checks.run_answer import Stopped
 from autograder.confined import messages
 from autograder.sandbox import sandbox
 from autograder.sandbox.sandbox import Sandbox
@@ -43,6 +45,13 @@ def attacking(first: str, answer: str) -> str:
     attack = f"def attack():\n    try:\n{lines}\n    except Exception:\n        pass\n    return 1\n"
     return f"{attack}attacked = attack()\n{head}\n    attacked\n{body}"
 
+
+SAY = """
+        import os, struct, msgspec
+        def say(value):
+            packed = msgspec.msgpack.encode(value)
+            os.write(3, struct.pack(">Q", len(packed)) + packed)
+        """
 
 # name: (code that runs when the answer is defined, the answer)
 ATTACKS = {
@@ -262,28 +271,19 @@ ATTACKS = {
         "import sys\nsys.path.insert(0, '.')\nopen('numpy.py', 'w').write('boom')",
         WRONG,
     ),
-    "a forged reply": (
-        """
-        import os, socket, struct, json
-        line = socket.socket(fileno=os.dup(3))
-        header = json.dumps({"value": {"kind": "dict", "items": {"score": {"kind": "plain", "value": 10}}}, "sizes": []})
-        message = struct.pack(">I", len(header)) + header.encode()
-        line.sendall(struct.pack(">Q", len(message)) + message)
-        """,
-        WRONG,
-    ),
+    "a forged reply": (SAY + 'say({"type": "Returned", "result": {"score": 10}, "changed": []})', WRONG),
+    "a score as the reply": (SAY + 'say({"type": "Returned", "result": 10, "changed": []})', WRONG),
     "an odd introduction": (
-        """
-        import os, json, struct
-        spec = lambda value: {"kind": "plain", "value": value} if isinstance(value, int) else {"kind": "text", "value": value}
-        parameter = {"kind": "list", "items": [spec("theta"), spec(99), {"kind": "plain", "value": "none"}]}
-        items = {"parameters": {"kind": "list", "items": [parameter]}, "empty": spec(0)}
-        header = json.dumps({"value": {"kind": "dict", "items": items}, "sizes": []}).encode()
-        message = struct.pack(">I", len(header)) + header
-        os.write(3, struct.pack(">Q", len(message)) + message)
-        """,
+        SAY + 'say({"type": "Function", "parameters": [{"name": "theta", "kind": 99}], "is_empty": 0})',
         WRONG,
     ),
+    "an introduction that is a list": (SAY + "say([1, 2, 3])", WRONG),
+    "a signature that Python does not have": (
+        SAY
+        + 'say({"type": "Function", "parameters": [{"name": "a", "kind": 4}, {"name": "a", "kind": 0}], "is_empty": False})',
+        WRONG,
+    ),
+    "a death of its own making": (SAY + 'say({"type": "Died", "how": "\\x1b]0;gone\\x07"})', WRONG),
     "nonsense on the line": ("import os\nos.write(3, b'\\xff' * 100)", WRONG),
     "half a message on the line": (
         "import os\nos.write(3, b'\\0' * 7 + b'\\x09abc')\nos.close(3)\nimport time\ntime.sleep(99)",
@@ -291,9 +291,9 @@ ATTACKS = {
     ),
     "patching the worker": (
         """
-        import autograder.confined.worker, autograder.wire, adamw_pset.observe, sys
-        autograder.worker.called = lambda *a: {"result": (torch.zeros(3), State(1, 0, 0)), "changed": []}
-        adamw_pset.observe.observe = None
+        import autograder.confined.worker, adamw_pset.checks.run_answer, sys
+        autograder.confined.worker.called = lambda *a: autograder.confined.messages.Returned([1, 2], [])
+        adamw_pset.checks.run_answer.observe = None
         """,
         WRONG,
     ),
@@ -399,7 +399,7 @@ def test_prints_and_warnings_cost_nothing(box: Sandbox) -> None:
     assert grade_one(box, "adamw", f"{head}\n{noise}{body}", before="1 / 0").message == "Right."
 
 
-# --- the wire ------------------------------------------------------------------------------------------
+# --- messages ------------------------------------------------------------------------------------------
 
 VALUES = [
     None,
@@ -410,7 +410,6 @@ VALUES = [
     float("inf"),
     "text",
     (1, [2.0, None]),
-    {"a": 1},
     torch.arange(6.0, dtype=torch.float64).reshape(2, 3),
     torch.tensor(1.5, dtype=torch.float32),
     torch.tensor([1, 2], dtype=torch.int64),
@@ -424,7 +423,8 @@ VALUES = [
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
 def test_values_cross_the_wall_unchanged(value: Any) -> None:
-    back = messages.unpack(messages.pack(value))
+    sent = msgspec.msgpack.encode(messages.Returned(messages.pack(value), []))
+    back = messages.unpack(messages.decode(sent, messages.Returned).result)
     if isinstance(value, np.ndarray):
         np.testing.assert_array_equal(back, value.astype(float))
     elif isinstance(value, pd.DataFrame):
@@ -441,39 +441,78 @@ def test_values_cross_the_wall_unchanged(value: Any) -> None:
 
 
 def test_of_other_values_only_the_kind_crosses() -> None:
-    back = messages.unpack(messages.pack([object(), lambda: 1, torch.zeros(1, dtype=torch.complex64), {1, 2}]))
-    assert [type(part).__name__ for part in back] == ["object", "function", "Tensor", "set"]
+    frame = pd.DataFrame({"x": [{"a": 1}, {1, 2}]})
+    values = [object(), lambda: 1, torch.zeros(1, dtype=torch.complex64), {1, 2}, {"a": 1}, 10**400, frame]
+    back = messages.unpack(messages.pack(values))
+    names = ["object", "function", "Tensor", "set", "dict", "int", "DataFrame"]
+    assert [type(part).__name__ for part in back] == names
 
 
-def _message(header: bytes, rest: bytes = b"") -> bytes:
-    return struct.pack(">I", len(header)) + header + rest
+def test_a_text_crosses_cut_and_in_whole_characters() -> None:
+    assert messages.pack("half \ud83d " + "x" * 999) == "half ? " + "x" * (messages.TEXT - 7)
+
+
+def _forged(value: Any) -> bytes:
+    return msgspec.msgpack.encode({"type": "Returned", "result": value, "changed": []})
+
+
+def _nested(times: int) -> Any:
+    value: Any = 1
+    for _ in range(times):
+        value = {"type": "Sequence", "kind": "list", "items": [value]}
+    return value
+
+
+NUMBERS = {"type": "Numbers", "shape": [1], "data": bytes(8)}
+FORGED = {
+    "nothing": b"",
+    "a byte": b"\0",
+    "no msgpack": b"\xff" * 40,
+    "half a message": _forged(1)[:-3],
+    "more after it": _forged(1) + b"\0",
+    "no map": msgspec.msgpack.encode([1, 2]),
+    "another kind": msgspec.msgpack.encode({"type": "Hello", "nested": True}),
+    "a field more": msgspec.msgpack.encode({"type": "Returned", "result": 1, "changed": [], "score": 10}),
+    "places without end": msgspec.msgpack.encode({"type": "Returned", "result": 1, "changed": [0] * 99}),
+    "a place before the first": msgspec.msgpack.encode({"type": "Returned", "result": 1, "changed": [-1]}),
+    "a name without end": msgspec.msgpack.encode({"type": "Raised", "name": "E" * 3_000_000, "text": "", "where": ""}),
+    "half a character": _forged("abc").replace(b"abc", b"\xed\xa0\xbd"),
+    "an unknown value": _forged({"type": "Code", "data": b""}),
+    "a whole number of 65 bits": _forged(1).replace(b"\xa6result\x01", b"\xa6result\xcf" + b"\xff" * 8),
+    "a buffer of another size": _forged(NUMBERS | {"shape": [9]}),
+    "a size below 0": _forged(NUMBERS | {"shape": [-1]}),
+    "sizes that cancel": _forged(NUMBERS | {"shape": [3_000_000, -3_000_000] * 4}),
+    "a product without end": _forged(NUMBERS | {"shape": [1 << 39] * 8}),
+    "nine dimensions": _forged(NUMBERS | {"shape": [1] * 9}),
+    "a dtype of its own": _forged(NUMBERS | {"type": "TensorOf", "dtype": "os"}),
+    "a dtype and a new line": _forged(NUMBERS | {"type": "TensorOf", "dtype": "float64\n"}),
+    "a State of one": _forged({"type": "Sequence", "kind": "state", "items": [1]}),
+    "lists in lists": _forged(_nested(50)),
+    "lists in lists in lists": b"\x91" * 100_000,
+    "items without end": _forged({"type": "Sequence", "kind": "list", "items": [0] * 5000}),
+    "a frame of frames": _forged({"type": "Table", "columns": {"x": [{"type": "Table", "columns": {}}]}}),
+    "columns of several lengths": _forged({"type": "Table", "columns": {"x": [1], "y": [1, 2]}}),
+    "a name that is none": _forged({"type": "Other", "name": "a b\n"}),
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_a_forged_message_is_refused(name: str) -> None:
+    with pytest.raises(messages.Malformed):
+        messages.unpack(messages.decode(FORGED[name], messages.Returned, messages.Raised).result)
 
 
 @pytest.mark.parametrize(
-    "message",
+    ("kind", "message"),
     [
-        b"",
-        b"\0",
-        b"\xff" * 40,
-        _message(b"{"),
-        _message(b"[]"),
-        _message(b'{"value": 3, "sizes": []}'),
-        _message(b'{"value": {"kind": "code"}, "sizes": []}'),
-        _message(b'{"value": {"kind": "array", "shape": [9], "buffer": 0}, "sizes": [8]}', b"\0" * 8),
-        _message(b'{"value": {"kind": "array", "shape": [-1], "buffer": 0}, "sizes": [8]}', b"\0" * 8),
-        _message(b'{"value": {"kind": "array", "shape": [1], "buffer": 5}, "sizes": [8]}', b"\0" * 8),
-        _message(b'{"value": {"kind": "tensor", "dtype": "os", "shape": [1], "buffer": 0}, "sizes": [8]}', b"\0" * 8),
-        _message(b'{"value": {"kind": "array", "shape": [1,1,1,1,1,1,1,1,1], "buffer": 0}, "sizes": [8]}', b"\0" * 8),
-        _message(b'{"value": {"kind": "float", "value": [1]}, "sizes": []}'),
-        _message(b'{"value": {"kind": "plain", "value": "eval"}, "sizes": []}'),
-        _message(b'{"value": {"kind": "state", "items": [{"kind": "plain", "value": 1}]}, "sizes": []}'),
-        _message(b'{"value": ' + b'{"kind": "list", "items": [' * 50 + b"]}" * 50 + b', "sizes": []}'),
-        _message(b"[" * 100_000),
+        (messages.Missing, messages.Missing("€" * 600 + "x")),
+        (messages.Constant, messages.Constant([messages.Numbers([500_000], bytes(4_000_000))] * 2)),
+        (messages.Function, messages.Function([messages.Parameter("x" * 80, 1)] * 65, False)),
     ],
 )
-def test_a_forged_message_is_refused(message: bytes) -> None:
+def test_a_message_over_its_budget_is_refused(kind: type[messages.Message], message: messages.Message) -> None:
     with pytest.raises(messages.Malformed):
-        messages.unpack(message)
+        messages.decode(msgspec.msgpack.encode(message), kind)
 
 
 def test_a_message_that_announces_too_much_is_not_read() -> None:
@@ -481,7 +520,7 @@ def test_a_message_that_announces_too_much_is_not_read() -> None:
     with ours, theirs:
         theirs.sendall(struct.pack(">Q", 1 << 60))
         with pytest.raises(messages.Malformed, match="a message of"):
-            messages.receive(ours)
+            messages.receive(ours, messages.Returned)
 
 
 def test_without_bubblewrap_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -568,7 +607,10 @@ def test_a_worker_that_dies_is_replaced(box: Sandbox) -> None:
 def test_a_cell_that_cannot_be_locked_is_our_fault_and_not_graded(
     box: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sandbox.Session, "receive", lambda self: {"other": "word"})
+    def silent(*_: object) -> None:
+        raise Stopped("timed_out")
+
+    monkeypatch.setattr(sandbox.Session, "receive", silent)
     finding = grade_one(box, "adamw", RIGHT["adamw"])
     assert (finding.status, finding.mistake) == ("not graded", "sandbox")
 
