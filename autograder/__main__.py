@@ -65,6 +65,14 @@ def parser() -> Parser:
     )
     bundle.set_defaults(run=_release)
     bundle.add_argument("folder", type=Path, metavar="DIR", help="where to make it; an earlier one is replaced")
+    add = commands.add_parser(
+        "add-to",
+        help="put the set into an nbgrader course of your own",
+        description="Writes the source of explore_Adam into COURSE and two lines into its nbgrader_config.py, and says "
+        "what to type next. Other assignments of the course stay as they are.",
+    )
+    add.set_defaults(run=_add_to)
+    add.add_argument("course", type=Path, metavar="COURSE", help="the folder that holds the course's source/")
     _add_export(
         commands.add_parser(
             "export",
@@ -172,6 +180,12 @@ def _release(arguments: argparse.Namespace) -> None:
 
     names = release(arguments.folder)
     print(f"Wrote {len(names)} files to {arguments.folder}, and {arguments.folder}.zip")
+
+
+def _add_to(arguments: argparse.Namespace) -> None:
+    from autograder.platforms.course import add_to  # needs nbgrader
+
+    print("\n".join(add_to(arguments.course)))
 
 
 def _gradescope(arguments: argparse.Namespace) -> None:

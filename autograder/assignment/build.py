@@ -10,7 +10,7 @@ they are by one word, from which nbgrader's metadata are made:
     # %% [markdown] attach="maps.png"          a picture of source/, shown as attachment:maps.png
 
 In markdown cells ``{{points adamw}}`` stands for a question's points, ``{{share adamw 3/8}}`` for
-three eighths of them.  Cells with the tag "instructor" do not reach the student.
+three eighths of them.  Cells with the tag "instructor" are remarks, and stand in the commentary alone.
 """
 
 from __future__ import annotations
@@ -28,19 +28,8 @@ from typing import Any
 
 import jupytext
 import nbformat
-from nbconvert.preprocessors import TagRemovePreprocessor
-from nbgrader.preprocessors import (
-    CheckCellMetadata,
-    ClearHiddenTests,
-    ClearMarkScheme,
-    ClearOutput,
-    ClearSolutions,
-    ComputeChecksums,
-    IncludeHeaderFooter,
-    InstantiateTests,
-    LockCells,
-    SaveCells,
-)
+from nbgrader.converters import GenerateAssignment
+from nbgrader.preprocessors import SaveCells
 from traitlets.config.loader import Config
 
 from adamw_pset.checks.notebook_source import PLACEHOLDER
@@ -59,6 +48,7 @@ KINDS = {
     "check": {"grade": True, "locked": True, "solution": False},
     "written": {"grade": True, "locked": False, "solution": True},
 }
+STEPS = GenerateAssignment.class_traits()["preprocessors"].default()  # nbgrader's own, in its order
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -79,13 +69,13 @@ def built() -> dict[Path, str]:
     instructor = instructor_notebook(SOURCE.read_text(encoding="utf-8"))
     return {
         STUDENT: nbformat.writes(student_notebook(instructor)) + "\n",
-        INSTRUCTOR: nbformat.writes(instructor) + "\n",
+        INSTRUCTOR: nbformat.writes(without_remarks(instructor)) + "\n",
         COMMENTARY: commentary(instructor),
     }
 
 
 def instructor_notebook(source: str) -> Any:
-    """The notebook with solutions, rubrics and commentary, which nbgrader takes as its source."""
+    """The notebook with solutions, rubrics and remarks."""
     parsed = jupytext.reads(source, fmt="py:percent")
     cells = [_cell(cell) for cell in parsed.cells]
     taken: Counter[str] = Counter()
@@ -104,12 +94,19 @@ def instructor_notebook(source: str) -> Any:
     return notebook
 
 
+def without_remarks(instructor: Any) -> Any:
+    """What nbgrader takes as its source: any course's settings make a notebook without answers of it."""
+    notebook = nbformat.from_dict(instructor)
+    notebook.cells = [cell for cell in notebook.cells if "instructor" not in cell.metadata.get("tags", [])]
+    return notebook
+
+
 def student_notebook(instructor: Any) -> Any:
     """What ``nbgrader generate_assignment`` makes of the instructor's notebook."""
     config = generate_config()
-    notebook = nbformat.from_dict(instructor)
+    notebook = without_remarks(instructor)
     resources: Any = {"unique_key": NAME, "metadata": {"path": str(INSTRUCTOR.parent)}}
-    for step in config.GenerateAssignment.preprocessors:
+    for step in STEPS:
         if step is not SaveCells:  # that one writes to the gradebook
             notebook, resources = step(config=config).preprocess(notebook, resources)
     nbformat.validate(notebook)
@@ -117,28 +114,10 @@ def student_notebook(instructor: Any) -> Any:
 
 
 def generate_config() -> Config:
-    """nbgrader's settings for making the student's version, which ``nbgrader_config.py`` takes over."""
+    """nbgrader's settings for making the student's version."""
     config = Config()
     config.ClearSolutions.code_stub = {"python": STUB}
     config.ClearSolutions.text_stub = f"*{PLACEHOLDER}.*"
-    # The instructor's commentary stands in cells with the tag "instructor".
-    config.TagRemovePreprocessor.enabled = True
-    config.TagRemovePreprocessor.remove_cell_tags = {"instructor"}
-    config.GenerateAssignment.preprocessors = [
-        TagRemovePreprocessor,
-        IncludeHeaderFooter,
-        InstantiateTests,
-        LockCells,
-        ClearSolutions,
-        ClearOutput,
-        CheckCellMetadata,
-        ComputeChecksums,
-        SaveCells,
-        ClearHiddenTests,
-        ClearMarkScheme,
-        ComputeChecksums,
-        CheckCellMetadata,
-    ]
     return config
 
 

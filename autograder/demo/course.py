@@ -15,10 +15,11 @@ from typing import Any
 from adamw_pset.files import write_whole
 from autograder.assignment.answer_sources import CODE, textbook
 from autograder.assignment.mistakes import known
-from autograder.assignment.places import AUTOGRADER, INSTRUCTOR, NAME, RELEASED
+from autograder.assignment.places import INSTRUCTOR, NAME, RELEASED
 from autograder.grading import batch
 from autograder.grading.finding import Row
 from autograder.grading.seed import secret_seed
+from autograder.platforms.course import LINES
 from autograder.returning.feedback import give_back
 from autograder.returning.report import write_report
 
@@ -55,9 +56,9 @@ COMMON = {  # mistake: the question in which it is made
     "factor_two": "scaled_penalty_gradient",
     "diverged_ignored": "good_fraction",
 }
-CONFIG = f"""# Our settings, for nbgrader commands and the formgrader in this folder.
-load_subconfig("nbgrader_config.py", path={str(AUTOGRADER)!r})
-"""
+CONFIG = f"""c = get_config()
+c.CourseDirectory.course_id = "adamw"
+{LINES}"""
 NEVER = "def adamw(theta, grad, state, *, lr, weight_decay, beta1=0.9, beta2=0.999, eps=1e-8):\n    "
 HOSTILE = {
     "equals everything": NEVER + "return type('E', (float,), {'__eq__': lambda *a: True})(), state\n",

@@ -1,39 +1,25 @@
-"""Puts our grading where nbgrader looks for it; ``nbgrader_config.py`` says where.
+"""Puts our rules where nbgrader works on explore_Adam, and nowhere else: ``install``.
 
-``nbgrader autograde`` first reads a submission through ``Rebuild``, which grades it in the sandbox
-and puts the answers into the released notebook, and then hands that to ``SaveGrades``, which writes
-scores and sentences to the gradebook.  No code of a student runs in nbgrader's own processes.
+Whatever a course's settings say, explore_Adam is made, graded and given back by ours, and every other
+assignment by nbgrader's and the course's own.
 """
 
 from __future__ import annotations
 
-import atexit
-import hashlib
-import json
+import csv
+import io
+import re
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from nbconvert.exporters import Exporter, NotebookExporter
-from nbgrader.converters.base import NbGraderException
-from nbgrader.plugins import ExportPlugin
-from nbgrader.preprocessors import SaveAutoGrades
+from nbgrader.api import MissingEntry
+from nbgrader.converters import Autograde, GenerateAssignment, GenerateFeedback
+from nbgrader.converters.base import BaseConverter
+from nbgrader.plugins import CsvExportPlugin
 
 from adamw_pset.files import write_whole
 from autograder.assignment.places import NAME
-from autograder.assignment.questions import QUESTIONS
-from autograder.grading.finding import GRADED, Finding
-from autograder.grading.grade import grade_folder, score
-from autograder.grading.marks import read_marks
-from autograder.grading.seed import secret_seed
-from autograder.grading.spreadsheet import written
-from autograder.returning import feedback
-from autograder.returning.graded_notebook import answers_in, rebuilt
-from autograder.sandbox.sandbox import Sandbox, missing
-
-COLLECTED = ("timestamp.txt", "submission_secret.txt")  # of the exchange: release_feedback needs them by the page
-SEEN = "answers_seen.json"  # beside the gradebook: a hash of each answer as it was graded last
 
 COLUMNS = (
     "assignment",
@@ -50,160 +36,80 @@ COLUMNS = (
     "ungraded",
 )
 
-
-class Rebuild(NotebookExporter):  # type: ignore[misc]
-    """Reads a submission whatever state it is in, grades it, and gives back the rebuilt notebook."""
-
-    def __init__(self, **kw: Any) -> None:
-        super().__init__(**kw)
-        if reason := missing():
-            self.log.error("Nothing was graded: %s", reason)
-            raise NbGraderException(reason)
-        self.parent.coursedir.ignore = ["*"]  # of what else was handed in, nbgrader copies nothing
-
-    def from_filename(self, filename: str, resources: Any = None, **kw: Any) -> Any:
-        path = Path(filename)
-        if "submitted" not in path.parts[-4:]:  # the second pass reads what the first has written
-            return super().from_filename(filename, resources=resources, **kw)
-        student = resources["nbgrader"]["student"]
-        target = Path(self.parent._format_dest(resources["nbgrader"]["assignment"], student))
-        for name in COLLECTED:
-            _copy_small(path.with_name(name), target / name)
-        course = Path(self.parent.coursedir.root)
-        findings, _, submission = grade_folder(path.parent, student, secret_seed(course), sandbox(), {})
-        return self.from_notebook_node(rebuilt(submission, findings), resources=resources, **kw)
+_stock_convert = BaseConverter.convert_notebooks
+_stock_export = CsvExportPlugin.export
 
 
-def _copy_small(source: Path, target: Path) -> None:
-    if source.is_file() and not source.is_symlink() and source.stat().st_size < 1000:
-        write_whole(target, source.read_text(encoding="utf-8", errors="replace"))
+def install() -> None:
+    """From now on, nbgrader in this process works on explore_Adam by our rules; nothing else changes."""
+    BaseConverter.convert_notebooks = _convert
+    CsvExportPlugin.export = _export
 
 
-class SaveGrades(SaveAutoGrades):  # type: ignore[misc]
-    """Writes the findings to the gradebook; manual scores stay, and are flagged if the answer changed."""
+def _convert(converter: Any) -> None:
+    """nbgrader's step from notebooks to notebooks, with our settings for explore_Adam alone."""
+    chosen: dict[str, list[str]] = converter.assignments
+    ours: dict[str, list[str]] = {}
+    if isinstance(converter, GenerateAssignment | Autograde | GenerateFeedback):
+        ours = {path: notebooks for path, notebooks in chosen.items() if _assignment(converter, path) == NAME}
+    try:
+        converter.assignments = {path: notebooks for path, notebooks in chosen.items() if path not in ours}
+        _stock_convert(converter)
+    finally:
+        converter.assignments = ours
+        if ours:
+            from autograder.platforms.nbgrader_steps import our_settings  # torch and all: not for other assignments
 
-    def preprocess(self, nb: Any, resources: Any) -> Any:
-        self.findings = _findings(nb)
-        file = _gradebook(resources).parent / SEEN
-        self.seen = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-        nb, resources = super().preprocess(nb, resources)
-        write_whole(file, json.dumps(self.seen, indent=0, sort_keys=True))
-        return nb, resources
-
-    def _add_score(self, cell: Any, resources: Any) -> None:
-        question = cell.metadata["nbgrader"]["grade_id"].removeprefix("check_")
-        finding = self.findings[question]
-        grade = self.gradebook.find_grade(
-            cell.metadata["nbgrader"]["grade_id"], self.notebook_id, self.assignment_id, self.student_id
-        )
-        grade.auto_score = score(QUESTIONS[question], finding)
-        changed = self._changed(cell, question)
-        if grade.manual_score is None:
-            grade.needs_manual_grade = grade.auto_score is None
-        else:
-            grade.needs_manual_grade = grade.needs_manual_grade or changed
-        self.gradebook.db.commit()
-
-    def _changed(self, cell: Any, question: str) -> bool:
-        """Whether the answer is another than the last time; remembers it."""
-        place = f"{self.student_id}/{self.assignment_id}/{question}"
-        answer = [cell.source, cell.get("attachments"), self.findings[question][:3]]
-        digest = hashlib.sha256(json.dumps(answer).encode()).hexdigest()
-        before = self.seen.get(place)
-        self.seen[place] = digest
-        return before is not None and before != digest
-
-    def _add_comment(self, cell: Any, resources: Any) -> None:
-        """The sentence, beside the answer."""
-        question = cell.metadata["nbgrader"]["grade_id"]
-        comment = self.gradebook.find_comment(question, self.notebook_id, self.assignment_id, self.student_id)
-        finding = self.findings[question]
-        written = QUESTIONS[question].kind == "written"
-        said = finding.message if finding.status == GRADED or written else f"Not graded: {finding.message}"
-        comment.auto_comment = said or None
-        self.gradebook.db.commit()
+            with our_settings(converter):
+                _stock_convert(converter)
 
 
-class FeedbackPage(Exporter):  # type: ignore[misc]
-    """The page of ``feedback.page``, from a graded notebook and the gradebook."""
-
-    file_extension = ".html"
-    _marks: Any = None
-
-    def from_notebook_node(self, nb: Any, resources: Any = None, **kw: Any) -> Any:
-        nb, resources = super().from_notebook_node(nb, resources, **kw)
-        student = resources["nbgrader"]["student"]
-        if self._marks is None:  # one exporter serves one command, and a class reads its marks once
-            self._marks = read_marks(_gradebook(resources))
-        parts = list(feedback.parts(student, _findings(nb), answers_in(nb), self._marks))
-        penalty = resources["nbgrader"]["late_penalty"]
-        return feedback.page(student, parts, penalty=penalty), resources
+def _assignment(converter: Any, path: str) -> str:
+    pattern = converter._format_source("(?P<assignment_id>.*)", "(?P<student_id>.*)", escape=True)
+    found = re.match(pattern, path)
+    return found["assignment_id"] if found else ""
 
 
-def _findings(nb: Any) -> dict[str, Finding]:
-    """What ``Rebuild`` found, by question."""
-    return {name: Finding(*parts) for name, parts in nb.metadata["findings"].items()}
+def _export(plugin: Any, gradebook: Any) -> None:
+    """``nbgrader export``: nbgrader's own lines, and how many questions of explore_Adam have no score yet.
 
-
-def _gradebook(resources: Any) -> Path:
-    return Path(resources["nbgrader"]["db_url"].removeprefix("sqlite:///"))
-
-
-class ExportGrades(ExportPlugin):  # type: ignore[misc]
-    """``nbgrader export``: nbgrader's own columns, and how many questions have no score yet.
-
-    Where there are any, ``score`` is empty: what is not graded is not a zero.
+    Where there are any, its ``score`` is empty: what is not graded is not a zero.  Without explore_Adam, the
+    file is nbgrader's own.
     """
-
-    def export(self, gradebook: Any) -> None:
-        rows = []
-        for assignment in gradebook.assignments:
-            for submission in assignment.submissions if self._wanted(self.assignment, assignment.name) else ():
-                student = submission.student
-                if not self._wanted(self.student, student.id):
-                    continue
-                grades = [grade for notebook in submission.notebooks for grade in notebook.grades]
-                ungraded = sum(grade.manual_score is None and grade.auto_score is None for grade in grades)
-                penalty = submission.late_submission_penalty or 0.0
-                rows.append(
-                    (
-                        assignment.name,
-                        assignment.duedate or "",
-                        submission.timestamp or "",
-                        student.id,
-                        student.last_name or "",
-                        student.first_name or "",
-                        student.email or "",
-                        submission.score,
-                        penalty,
-                        "" if ungraded else max(0.0, submission.score - penalty),
-                        assignment.max_score,
-                        ungraded,
-                    )
-                )
-        lines = [COLUMNS, *sorted(rows, key=lambda row: (row[0], row[3]))]
-        write_whole(Path(self.to or "grades.csv"), written(lines))
-
-    def _wanted(self, chosen: Sequence[object], name: str) -> bool:
-        return not chosen or name in map(str, chosen)
+    chosen = [each for each in gradebook.assignments if _wanted(plugin.assignment, each.name)]
+    if NAME not in [each.name for each in chosen]:
+        _stock_export(plugin, gradebook)
+        return
+    students = [each for each in gradebook.students if _wanted(plugin.student, each.id)]
+    text = io.StringIO(newline="")
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(COLUMNS)
+    lines.writerows(_exported(gradebook, assignment, student) for assignment in chosen for student in students)
+    write_whole(Path(plugin.to or "grades.csv"), text.getvalue())
 
 
-def prepare(assignment: str, student: str, notebooks: list[str]) -> None:
-    """Before nbgrader looks for it: a submission under another name is to be graded as well.
-
-    nbgrader gives 0 where there is no file of the expected name; an empty one is put there, and
-    ``Rebuild`` finds the other, or says why it cannot.
-    """
-    for name in list(notebooks):
-        expected = Path(name).parent / f"{NAME}.ipynb"
-        if not expected.exists() and not expected.is_symlink():
-            expected.touch()
-            notebooks.append(str(expected))
+def _wanted(chosen: Sequence[object], name: str) -> bool:
+    return not chosen or name in map(str, chosen)
 
 
-@cache
-def sandbox() -> Sandbox:
-    """The sandbox of this process, started at the first submission."""
-    box = Sandbox().__enter__()
-    atexit.register(box.__exit__, None, None, None)
-    return box
+def _exported(gradebook: Any, assignment: Any, student: Any) -> list[object]:
+    """A line of the export, in the order of ``COLUMNS``."""
+    about = [student.id, student.last_name, student.first_name, student.email]
+    try:
+        submission = gradebook.find_submission(assignment.name, student.id)
+    except MissingEntry:
+        score: object = "" if assignment.name == NAME else 0.0
+        return [assignment.name, assignment.duedate, "", *about, 0.0, 0.0, score, assignment.max_score, ""]
+    penalty = submission.late_submission_penalty
+    total: list[object] = [max(0.0, submission.score - penalty), assignment.max_score, ""]
+    if assignment.name == NAME:
+        ungraded = sum(_waits(grade) for notebook in submission.notebooks for grade in notebook.grades)
+        total = ["" if ungraded else total[0], assignment.max_score, ungraded]
+    return [assignment.name, assignment.duedate, submission.timestamp, *about, submission.score, penalty, *total]
+
+
+def _waits(grade: Any) -> bool:
+    """Whether a person is to look: no score, or one that was given to an answer that has changed since."""
+    if grade.manual_score is None:
+        return grade.auto_score is None
+    return bool(grade.needs_manual_grade)

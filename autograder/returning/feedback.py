@@ -1,7 +1,7 @@
 """The page that a student gets back: points, the sentence for each mistake, a picture, what a person wrote.
 
 ``page`` makes it, from what any grader found; ``give_back`` for a class from the journal of ``grade``,
-``nbgrader_plugin`` from a gradebook.  A page is one file without a script, a link outside or a hidden number.
+``nbgrader_steps`` from a gradebook.  A page is one file without a script, a link outside or a hidden number.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ def answers_in(notebook: Any) -> dict[str, Answer]:
 def rebuilt(submission: Submission | None, findings: Mapping[str, Finding]) -> Any:
     """The released notebook with answers, findings as the outputs of the check cells, and rubrics.
 
-    The findings are in its metadata too, for ``nbgrader_plugin.SaveGrades``.
+    The findings are in its metadata too, for ``nbgrader_steps.SaveGrades``.
     """
     notebook = nbformat.from_dict(_read(RELEASED))
     cells = []

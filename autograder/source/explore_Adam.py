@@ -26,9 +26,8 @@
 # mistake. Run the cells from top to bottom.
 
 # %% [markdown] tags=["instructor"]
-# **For the instructor.** This is the version with solutions, rubrics and commentary. Cells such as this
-# one are left out of the student's notebook, and so are model answers. Points stand in
-# `autograder/points.toml`. Written answers ask for a derivation or for the reading of a student's own
+# **For the instructor.** Cells such as this one stand in the commentary alone, and model answers and rubrics do not
+# reach the student. Points stand in `autograder/points.toml`. Written answers ask for a derivation or for the reading of a student's own
 # maps, so they are graded by hand; the functions beside them are graded automatically. Neither
 # presupposes the other: a wrong function next to a right derivation loses the function's points only.
 #
