@@ -130,7 +130,7 @@ def parser() -> Parser:
     card = commands.add_parser(
         "tuning",
         help="print the tuning card of a saved table",
-        description="Prints what the maps of a saved table say, with 95 %% bootstrap intervals over seeds.",
+        description="Prints what the maps of a saved table say, with 95 %% intervals over seeds.",
     )
     card.set_defaults(run=_tuning)
     card.add_argument("results", type=Path, metavar="RESULTS.csv", help="a heatmaps.csv")
@@ -190,7 +190,8 @@ def _heatmaps(arguments: argparse.Namespace) -> None:
     card = tuning_card(table)
     write_table(table, arguments.out / "heatmaps.csv")
     write_whole(arguments.out / "tuning.csv", card.to_csv())
-    figure = heatmaps(*tables)
+    metrics = ("val_accuracy", "val_loss", *(["turn"] if table["turn"].notna().any() else []))
+    figure = heatmaps(*tables, metrics=metrics)
     for suffix in ("png", "svg"):
         save_figure(figure, arguments.out / f"heatmaps.{suffix}")
     print(card_table(card).to_string())

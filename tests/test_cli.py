@@ -33,8 +33,9 @@ def test_heatmaps_writes_what_it_says(tmp_path: Path, capsys: pytest.CaptureFixt
     before = (out / "heatmaps.svg").read_bytes()
     assert main(["heatmaps", *TINY, "--out", str(out)]) == 0  # nothing left to train
     assert (out / "heatmaps.svg").read_bytes() == before
+    capsys.readouterr()
     assert main(["tuning", str(out / "heatmaps.csv")]) == 0
-    assert capsys.readouterr().out.splitlines()[-6:] == printed.out.splitlines()[1:7]
+    assert printed.out.startswith(capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +135,7 @@ def test_tables_survive_the_disk(tmp_path: Path) -> None:
     original.attrs = {"epochs": 2, "optimizers": {"adam_l2": {"decay": "l2"}}}
     write_table(original, tmp_path / "t.csv")
     again = read_table(tmp_path / "t.csv")
-    pd.testing.assert_frame_equal(again[original.columns], original, check_exact=True)
+    pd.testing.assert_frame_equal(again, original, check_exact=True)
     assert again.attrs == original.attrs
     other = table(diagonal(0), "adamw")
     other.attrs = {"epochs": 2, "optimizers": {"adamw": {"decay": "weight_decay"}}}

@@ -1,7 +1,7 @@
-"""What a heat map says, in numbers, each with a bootstrap interval over seeds.
+"""What the maps say, in numbers, each with an interval over seeds.
 
-A map is the mean validation accuracy over seeds on the grid of learning rates and decays.  A
-setting at which any seed diverged is of no use to anyone: it counts as accuracy 0.
+A map is a mean over seeds on the grid of learning rates and decays: of validation accuracy, or of the
+turn.  A setting at which any seed diverged is of no use to anyone: it counts as accuracy 0.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from adamw_pset.table import check_table
 
-Map = NDArray[np.float64]  # accuracy, (learning rates, decays), both ascending
+Map = NDArray[np.float64]  # (learning rates, decays), both ascending
 
-TEMPERATURE = 0.01  # one point of accuracy: settings that close to a row's best count as its ridge
-RESAMPLES = 1000
+TEMPERATURE = 0.01  # one point of accuracy: settings that close to the best count as good as it
+NEAR = 0.05  # settings within 5 points of the map's best make up its good region
 COVERAGE = 0.95
 
 
@@ -31,13 +32,23 @@ def accuracy_maps(table: pd.DataFrame) -> tuple[Map, Map, Map]:
     if (names := sorted(table["optimizer"].unique())) and len(names) > 1:
         raise ValueError(f"table holds {', '.join(names)}: give the runs of one optimizer")
     spoilt = table.groupby(["lr", "decay"])["diverged"].transform("any")
-    accuracy = table["val_accuracy"].mask(spoilt, 0.0)
-    cube = accuracy.set_axis(pd.MultiIndex.from_frame(table[["seed", "lr", "decay"]])).unstack("decay")
-    lrs, seeds = np.unique(table["lr"]), np.unique(table["seed"])
-    if cube.isna().any(axis=None) or len(cube) != len(lrs) * len(seeds):
+    accuracy = _by_seed(table, table["val_accuracy"].mask(spoilt, 0.0))
+    if np.isnan(accuracy).any():
         raise ValueError("some runs of the grid are missing: every seed needs every lr with every decay")
-    values = cube.sort_index().to_numpy().reshape(len(seeds), len(lrs), -1)
-    return lrs, np.sort(cube.columns.to_numpy(dtype=float)), values
+    return np.unique(table["lr"]), np.unique(table["decay"]), accuracy
+
+
+def turn_maps(table: pd.DataFrame) -> Map:
+    """The turn (seeds, learning rates, decays) of one optimizer, in degrees; NaN where it was not measured."""
+    return _by_seed(table, table["turn"] if "turn" in table.columns else table["lr"] * np.nan)
+
+
+def _by_seed(table: pd.DataFrame, values: pd.Series[float]) -> Map:
+    """``values``, one a run, as (seeds, learning rates, decays); NaN where a run is missing."""
+    axes = [np.unique(table[name]) for name in ("seed", "lr", "decay")]
+    cube = values.set_axis(pd.MultiIndex.from_frame(table[["seed", "lr", "decay"]]))
+    found = cube.reindex(pd.MultiIndex.from_product(axes)).to_numpy()
+    return found.astype(np.float64).reshape([len(axis) for axis in axes])
 
 
 def best_accuracy(accuracy: Map) -> float:
@@ -64,7 +75,7 @@ def ridge(accuracy: Map, decays: Map) -> Map:
     weight = np.exp((accuracy - best[:, None]) / TEMPERATURE)
     centre = (weight * np.log10(decays)).sum(axis=1) / weight.sum(axis=1)
     ends = np.maximum(accuracy[:, 0], accuracy[:, -1])
-    shows = (best - accuracy.min(axis=1) >= 0.05) & (best - ends >= 0.005) & (best >= best.max() - 0.05)
+    shows = (best - accuracy.min(axis=1) >= 0.05) & (best - ends >= 0.005) & (best >= best.max() - NEAR)
     return np.where(shows, centre, np.nan)
 
 
@@ -116,39 +127,83 @@ def expected_best_of_8(accuracy: Map) -> float:
     return float(values @ chance)
 
 
-class Asked(NamedTuple):
-    """What a measure may need beside the accuracies: the axes of the map, and from where on a setting is good."""
+def best_of(values: Map, accuracy: Map) -> float:
+    """The geometric mean of ``values`` over the best settings, those weighted by exp((accuracy − best)/0.01).
+
+    With the turn for ``values``: by how much the best settings turn the weights.
+    """
+    weight = np.exp((accuracy - accuracy.max()) / TEMPERATURE)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.where(weight > 0, np.log(values), 0.0)
+        found = float(np.exp((weight * logs).sum() / weight.sum()))
+    return found if np.isfinite(found) and found > 0 else float("nan")
+
+
+class Maps(NamedTuple):
+    """What a measure may look at: the maps, their axes, and from where on a setting is good."""
 
     lrs: Map
     decays: Map
+    accuracy: Map
+    turn: Map  # in degrees
+    timescale: Map  # 1/λ_w in epochs
     threshold: float
 
 
-MEASURES: dict[str, Callable[[Map, Asked], float]] = {
-    "best_accuracy": lambda accuracy, _: best_accuracy(accuracy),
-    "good_fraction": lambda accuracy, asked: good_fraction(accuracy, asked.threshold),
-    "slope": lambda accuracy, asked: slope(accuracy, asked.lrs, asked.decays),
-    "separability": lambda accuracy, _: separability(accuracy),
-    "two_line_regret": lambda accuracy, _: two_line_regret(accuracy),
-    "expected_best_of_8": lambda accuracy, _: expected_best_of_8(accuracy),
+MEASURES: dict[str, Callable[[Maps], float]] = {
+    "best_accuracy": lambda m: best_accuracy(m.accuracy),
+    "good_fraction": lambda m: good_fraction(m.accuracy, m.threshold),
+    "slope": lambda m: slope(m.accuracy, m.lrs, m.decays),
+    "separability": lambda m: separability(m.accuracy),
+    "two_line_regret": lambda m: two_line_regret(m.accuracy),
+    "expected_best_of_8": lambda m: expected_best_of_8(m.accuracy),
+    "best_turn": lambda m: best_of(m.turn, m.accuracy),
+    "turn_lr_power": lambda m: turn_powers(m)[0],
+    "turn_decay_power": lambda m: turn_powers(m)[1],
+    "turn_slope": lambda m: -turn_powers(m)[0] / turn_powers(m)[1],
+    "best_timescale": lambda m: best_of(m.timescale, m.accuracy),
 }
+
+
+def turn_powers(maps: Maps) -> tuple[float, float]:
+    """a and b of turn ∝ η^a λ^b: least squares in the logs, over the settings within 5 points of the best.
+
+    There the weights have settled, which the theory presupposes: its a and b are 0, 1/2 for AdamW, 2/3, 1/3 for
+    Adam with ℓ2, 0, 1/2 for SGDW, and 1/2, 1/2 for SGD with ℓ2 and for AdamW in PyTorch's convention.  NaN
+    where there are too few such settings to tell the two apart.
+    """
+    eta, lam = np.meshgrid(maps.lrs, maps.decays, indexing="ij")
+    used = (maps.accuracy >= maps.accuracy.max() - NEAR) & (maps.turn > 0) & (eta > 0) & (lam > 0)
+    terms = np.column_stack([np.ones(used.sum()), np.log(eta[used]), np.log(lam[used])])
+    if len(terms) < 6 or np.linalg.matrix_rank(terms) < 3:
+        return float("nan"), float("nan")
+    _, a, b = np.linalg.lstsq(terms, np.log(maps.turn[used]), rcond=None)[0]
+    return float(a), float(b)
 
 
 def tuning_card(table: pd.DataFrame, threshold: float = 0.9) -> pd.DataFrame:
     """What the maps say in numbers: one row an optimizer.
 
-    Columns: those of ``MEASURES``, as defined by the functions of those names in this module (good_fraction: at
-    least ``threshold``), each of the map of means over seeds; and for each a ``_low`` and a ``_high``: the 95 %
-    percentile bootstrap interval over seeds (1,000 resamples, the same for every optimizer).
-    With one seed, or where the measure itself is NaN, the bounds are NaN.  Few seeds make percentile
-    intervals somewhat too narrow, and ``best_accuracy`` of a resample leans upwards, as the best of
-    many noisy settings does.
+    Columns: those of ``MEASURES``, of the maps of means over seeds.  The first six are the functions of those names
+    in this module (good_fraction: at least ``threshold``); best_turn is the turn of the best settings, in degrees;
+    turn_lr_power and turn_decay_power are the a and b of turn ∝ η^a λ^b, and turn_slope is −a/b, the slope of the
+    lines of equal turn; best_timescale is 1/λ_w of the best settings, the number of epochs over which their weights
+    average (NaN for a penalty, which is no share of the weights).
+
+    For each a ``_low`` and a ``_high``: a 95 % interval from the jackknife over seeds and Student's t with one
+    degree of freedom less than there are seeds, which for a mean is the interval of the textbook.  NaN under
+    three seeds, or where the measure is NaN, without one of the seeds too.
 
     Raises ``ValueError`` for an incomplete grid or a threshold outside 0 … 1.
     """
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold={threshold!r}: give an accuracy from 0 to 1")
-    cards = {name: _card(runs, threshold) for name, runs in check_table(table).groupby("optimizer")}
+    epoch = table.attrs.get("steps_per_epoch", float("nan"))
+    optimizers = table.attrs.get("optimizers", {})
+    cards = {
+        name: _card(runs, threshold, optimizers.get(name, {}).get("decay", ""), epoch)
+        for name, runs in check_table(table).groupby("optimizer")
+    }
     return pd.DataFrame.from_dict(cards, orient="index").rename_axis("optimizer")
 
 
@@ -156,7 +211,7 @@ def card_table(card: pd.DataFrame) -> pd.DataFrame:
     """A tuning card to read: a row a measure, a column an optimizer, cells ``value [low, high]``."""
     rows = {
         measure: [
-            f"{row[measure]:.3f} [{row[f'{measure}_low']:.3f}, {row[f'{measure}_high']:.3f}]"
+            with_interval(row[measure], row[f"{measure}_low"], row[f"{measure}_high"], digits=3)
             for _, row in card.iterrows()
         ]
         for measure in MEASURES
@@ -164,22 +219,34 @@ def card_table(card: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(card.index))
 
 
-def _card(table: pd.DataFrame, threshold: float) -> dict[str, float]:
+def with_interval(value: float, low: float, high: float, digits: int) -> str:
+    """``value [low, high]`` with a true minus sign; the value alone where no interval is known, or a dash."""
+    if not np.isfinite(value):
+        return "–"
+    texts = [f"{number + 0.0:.{digits}f}" for number in (value, low, high)]
+    texts = [text.removeprefix("-") if float(text) == 0 else text.replace("-", "−") for text in texts]
+    return f"{texts[0]} [{texts[1]}, {texts[2]}]" if np.isfinite([low, high]).all() else texts[0]
+
+
+def _card(table: pd.DataFrame, threshold: float, decay: str, steps_per_epoch: float) -> dict[str, float]:
     lrs, decays, accuracy = accuracy_maps(table)
+    turn = turn_maps(table)
+    share = {"weight_decay": np.ones_like(lrs), "torch_decay": lrs}.get(decay, lrs * np.nan)
+    with np.errstate(divide="ignore"):
+        timescale = 1 / (share[:, None] * decays[None, :] * steps_per_epoch)
 
-    asked = Asked(lrs, decays, threshold)
-
-    def measure(a: Map) -> list[float]:
-        return [of(a, asked) for of in MEASURES.values()]
+    def measure(seeds: NDArray[np.bool_]) -> list[float]:
+        maps = Maps(lrs, decays, accuracy[seeds].mean(axis=0), turn[seeds].mean(axis=0), timescale, threshold)
+        return [of(maps) for of in MEASURES.values()]
 
     n = len(accuracy)
-    draws = np.random.default_rng(0).integers(n, size=(RESAMPLES if n > 1 else 0, n))
-    resampled = np.array([measure(accuracy[draw].mean(axis=0)) for draw in draws]).reshape(-1, len(MEASURES))
-    tail = 100 * (1 - COVERAGE) / 2
+    values = np.array(measure(np.ones(n, bool)))
+    margin = np.full(len(MEASURES), np.nan)
+    if n >= 3:
+        without = np.array([measure(np.arange(n) != left_out) for left_out in range(n)])
+        error = np.sqrt((n - 1) / n * ((without - without.mean(axis=0)) ** 2).sum(axis=0))
+        margin = stdtrit(n - 1, (1 + COVERAGE) / 2) * error
     card: dict[str, float] = {}
-    for name, value, values in zip(MEASURES, measure(accuracy.mean(axis=0)), resampled.T, strict=True):
-        values = values[np.isfinite(values)]
-        known = len(values) and np.isfinite(value)
-        low, high = np.percentile(values, [tail, 100 - tail]) if known else (np.nan, np.nan)
-        card |= {name: value, f"{name}_low": low, f"{name}_high": high}
+    for name, value, each in zip(MEASURES, values, margin, strict=True):
+        card |= {name: value, f"{name}_low": value - each, f"{name}_high": value + each}
     return card

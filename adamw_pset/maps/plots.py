@@ -14,25 +14,27 @@ import pandas as pd
 import seaborn as sns
 from matplotlib import patheffects
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
-from adamw_pset.maps.measures import accuracy_maps, ridge, slope
+from adamw_pset.maps.measures import accuracy_maps, best_of, ridge, slope, tuning_card, turn_maps, with_interval
 from adamw_pset.registry import DECAY_SYMBOLS, OPTIMIZERS
-from adamw_pset.table import METRICS, check_table
+from adamw_pset.table import check_table
 
 METRIC_LABELS = {
     "val_accuracy": "validation accuracy",
     "val_loss": "validation loss (nats)",
     "train_accuracy": "training accuracy",
     "train_loss": "training loss (nats)",
+    "turn": "turn of the weights (degrees a step)",
 }
 INK, PAPER = "#1a1a1a", "white"
 GUESS = "#E69F00"  # orange: apart from every colour of the maps
+TURN = "#C2185B"  # crimson, outlined in white: told apart from the contour in the dark, too
 GOOD = 0.9  # the accuracy that the contour marks
 
 
@@ -48,13 +50,16 @@ def heatmap(
 
     Brighter is better, for losses too.  A star marks the best setting; on accuracies, circles mark
     the ridge (the best decay of each learning rate, where the row shows one), the dashed line is
-    its fit, and the solid line the contour at accuracy 90 %.  Settings at which a run
-    diverged are grey and hatched.  ``norm`` is the colour scale (default: this table's range), drawn
-    beside the map if ``colorbar``.
+    its fit, and the solid line the contour at accuracy 90 %.  On the map of the turn the star marks
+    the setting of the best accuracy.  A second axis of λ_w tells over how many epochs weights average,
+    1/λ_w.  Settings at which a run diverged are grey and hatched.
+    ``norm`` is the colour scale (default: this table's range), drawn beside the map if ``colorbar``.
     Raises ``ValueError`` for several optimizers, an incomplete grid or an unknown metric.
     """
-    if metric not in METRICS:
-        raise ValueError(f"metric={metric!r}: choose one of {', '.join(METRICS)}")
+    if metric not in METRIC_LABELS:
+        raise ValueError(f"metric={metric!r}: choose one of {', '.join(METRIC_LABELS)}")
+    if metric not in table.columns:
+        raise ValueError(f"metric={metric!r}: this table was saved before it was measured")
     lrs, decays, accuracy = accuracy_maps(table)
     values = _means(table, metric)
     better_is_less = metric.endswith("loss")
@@ -70,7 +75,7 @@ def heatmap(
         np.ma.masked_invalid(values.T),
         norm=norm or color_norm([table], metric),
         rasterized=True,
-        cmap="viridis_r" if better_is_less else "viridis",
+        cmap="magma" if metric == "turn" else "viridis_r" if better_is_less else "viridis",
     )
     _mark_diverged(ax, x, y, np.isnan(values))
     if metric == "val_accuracy":
@@ -78,18 +83,22 @@ def heatmap(
         _draw_contour(ax, lrs, decays, np.where(np.isnan(values), np.nan, mean), GOOD)
         _draw_ridge(ax, lrs, decays, mean)
     if np.isfinite(values).any():
-        best = np.nanargmin(values) if better_is_less else np.nanargmax(values)
-        row, column = np.unravel_index(best, values.shape)
+        ranked = accuracy.mean(axis=0) if metric == "turn" else -values if better_is_less else values
+        row, column = np.unravel_index(np.nanargmax(ranked), values.shape)
         ax.plot(lrs[row], decays[column], "*", color=PAPER, mec=INK, mew=0.9, ms=15, zorder=5)
         title = f"{_title(table)}: best {values[row, column]:.3f}"
         fit = slope(accuracy.mean(axis=0), lrs, decays)
-        if metric == "val_accuracy" and np.isfinite(fit):
-            title += f", slope {fit:+.2f}".replace("-", "−")
+        if metric == "turn":
+            title = f"{_title(table)}: turn of the best settings {_best_turn(table):.1f}°"
+        elif metric == "val_accuracy" and np.isfinite(fit):
+            title += f", slope {_signed(fit)}"
     else:
-        title = f"{_title(table)}: every run diverged"
+        title = f"{_title(table)}: {'every run diverged' if table['diverged'].all() else 'not measured'}"
     ax.set(xlabel="learning rate η", ylabel=_decay_label(table), xlim=x[[0, -1]], ylim=y[[0, -1]])
     ax.set_title(title, fontsize="medium")
     _power_ticks(ax)
+    if metric == "val_accuracy":
+        _second_axis(ax, table)
     if colorbar:
         ax.figure.colorbar(mesh, ax=ax, label=METRIC_LABELS[metric], pad=0.02)
     return ax
@@ -98,7 +107,9 @@ def heatmap(
 def heatmaps(*tables: pd.DataFrame, metrics: tuple[str, ...] = ("val_accuracy", "val_loss")) -> Figure:
     """Heat maps side by side: a column for each optimizer, a row for each metric.
 
-    ``tables`` hold one optimizer or several.  A metric has one colour scale for all optimizers.
+    ``tables`` hold one optimizer or several.  A metric has one colour scale for all optimizers.  With the
+    metric ``turn``, lines of equal turn lie over the accuracies too, and a sentence below says by how much
+    the best settings turn the weights.
     """
     parts = [part for table in tables for _, part in check_table(table).groupby("optimizer", sort=False)]
     for part in parts:
@@ -115,9 +126,18 @@ def heatmaps(*tables: pd.DataFrame, metrics: tuple[str, ...] = ("val_accuracy", 
             norm = color_norm(parts, metric)
             for ax, part in zip(row, parts, strict=True):
                 heatmap(part, metric, ax, norm=norm, colorbar=False)
+                if metric in ("val_accuracy", "turn") and "turn" in metrics:
+                    draw_turns(ax, part)
             mesh = row[0].collections[0]
             figure.colorbar(mesh, ax=list(row), label=METRIC_LABELS[metric], pad=0.015, aspect=22)
-        figure.legend(handles=_legend(parts), loc="outside lower center", ncols=2 * len(parts), frameon=False)
+        turns = "turn" in metrics
+        figure.legend(
+            handles=_legend(parts, turns),
+            title=turns_in_words(*parts) if turns else None,
+            loc="outside lower center",
+            ncols=len(parts) + 1,
+            frameon=False,
+        )
     return figure
 
 
@@ -151,6 +171,31 @@ def draw_slope(ax: Axes, table: pd.DataFrame, slope: float, label: str) -> None:
     ax.legend(loc="lower left", fontsize="small")
 
 
+def draw_turns(ax: Axes, table: pd.DataFrame) -> None:
+    """Draw two lines of equal turn into a map of ``table``: half of what its best settings turn, and twice it."""
+    lrs, decays, _ = accuracy_maps(table)
+    turn, best = turn_maps(table).mean(axis=0), _best_turn(table)
+    inside = np.ma.masked_invalid(turn[:, decays > 0].T)
+    if not np.isfinite(best) or min(inside.shape) < 2:
+        return
+    outline: list[patheffects.AbstractPathEffect] = [patheffects.withStroke(linewidth=3.4, foreground=PAPER)]
+    levels = [best / 2, 2 * best]
+    lines = ax.contour(lrs, decays[decays > 0], inside, levels, colors=TURN, linewidths=1.8, linestyles="dotted")
+    lines.set_path_effects(outline)
+    for label in ax.clabel(lines, fmt=lambda degrees: f"{degrees:.1f}°", fontsize="small", colors=TURN):
+        label.set(path_effects=outline, fontweight="bold")
+
+
+def turns_in_words(*tables: pd.DataFrame) -> str:
+    """By how much the best settings of each optimizer turn the weights, with 95 % intervals over seeds."""
+    turns = []
+    for table in tables:
+        card = tuning_card(table).iloc[0]
+        turn = with_interval(card.best_turn, card.best_turn_low, card.best_turn_high, digits=1)
+        turns.append(f"{_title(table)} {turn}")
+    return f"By so many degrees a step the best settings turn the weights:\n{', '.join(turns)}"
+
+
 def color_norm(tables: list[pd.DataFrame], metric: str) -> Normalize:
     """One colour scale for ``metric`` in all tables.
 
@@ -162,6 +207,8 @@ def color_norm(tables: list[pd.DataFrame], metric: str) -> Normalize:
         return Normalize(0, 1)
     if values.min() == values.max():
         return Normalize(0, max(1, values.max()))
+    if metric == "turn":
+        return LogNorm(np.percentile(values, 3), values.max())
     if metric.endswith("loss"):
         return Normalize(values.min(), np.percentile(values, 95))
     return Normalize(np.percentile(values, 3), values.max())
@@ -176,7 +223,7 @@ def describe(table: pd.DataFrame, threshold: float = GOOD) -> str:
     lines = [
         f"{_title(table)}: heat map of validation accuracy over {len(lrs)} learning rates from {lrs[0]:.2g} "
         f"to {lrs[-1]:.2g} and {len(decays)} decays from {decays[0]:.2g} to {decays[-1]:.2g}, "
-        f"mean of {len(accuracy)} seeds.",
+        f"{'one seed' if len(accuracy) == 1 else f'mean of {len(accuracy)} seeds'}.",
         f"Best {mean.max():.3f} at η = {lrs[row]:.2g}, λ = {decays[column]:.2g}; worst {mean.min():.3f}; "
         f"{good.mean():.0%} of the settings reach {threshold:.0%}.",
     ]
@@ -185,7 +232,9 @@ def describe(table: pd.DataFrame, threshold: float = GOOD) -> str:
         moves = f"moves the best decay by a factor of 10^{fit:.1f}"
         if abs(fit) < 0.1:
             moves = "leaves the best decay where it is"
-        lines.append(f"The good region has slope {fit:+.2f}: ten times the learning rate {moves}.")
+        lines.append(f"The good region has slope {_signed(fit)}: ten times the learning rate {moves}.")
+    if np.isfinite(turn := _best_turn(table)):
+        lines.append(f"The best settings turn the weights by {turn:.1f}° a step.")
     if table["diverged"].any():
         lines.append(f"{int(table['diverged'].sum())} of {len(table)} runs diverged.")
     return " ".join(lines)
@@ -199,6 +248,30 @@ def save_figure(figure: Figure, path: Path) -> None:
         with matplotlib.rc_context({"svg.hashsalt": "adamw_pset", "svg.fonttype": "none"}):
             figure.savefig(draft, dpi=200, metadata=metadata)
         os.replace(draft, path)
+
+
+def _second_axis(ax: Axes, table: pd.DataFrame) -> None:
+    """Beside λ_w: over how many epochs the weights average."""
+    steps = table.attrs.get("steps_per_epoch")
+    if steps is None or _decay(table) != "weight_decay":
+        return
+    epochs = ax.twinx()
+    epochs.set_yscale("log")
+    epochs.set_ylim(*(1 / (decay * steps) for decay in ax.get_ylim()))
+    epochs.set_ylabel("1/λ$_w$ in epochs", fontsize="small")
+    epochs.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    epochs.yaxis.set_minor_locator(NullLocator())
+    epochs.tick_params(labelsize="small")
+
+
+def _best_turn(table: pd.DataFrame) -> float:
+    return best_of(turn_maps(table).mean(axis=0), accuracy_maps(table)[2].mean(axis=0))
+
+
+def _signed(number: float) -> str:
+    """With a sign, a true minus, unless it rounds to zero."""
+    text = f"{number:+.2f}".replace("-", "−")
+    return text[1:] if float(f"{number:.2f}") == 0 else text
 
 
 def _means(table: pd.DataFrame, metric: str) -> NDArray[np.float64]:
@@ -246,7 +319,7 @@ def _mark_diverged(ax: Axes, x: NDArray[np.float64], y: NDArray[np.float64], div
         ax.fill_between(x[i : i + 2], y[j], y[j + 1], facecolor="none", edgecolor="#6b6b6b", hatch="////", lw=0)
 
 
-def _legend(parts: list[pd.DataFrame]) -> list[Any]:
+def _legend(parts: list[pd.DataFrame], turns: bool) -> list[Any]:
     def line(**style: Any) -> Any:
         return Line2D([], [], **style)
 
@@ -262,6 +335,9 @@ def _legend(parts: list[pd.DataFrame]) -> list[Any]:
             path_effects=[patheffects.withStroke(linewidth=3.4, foreground=INK)],
         ),
     ]
+    if turns:
+        words = "half, and twice, the best settings' turn"
+        handles.append(line(ls=":", color=TURN, lw=1.8, label=words))
     if any(part["diverged"].any() for part in parts):
         handles.append(Patch(facecolor="#bdbdbd", edgecolor="#6b6b6b", hatch="////", label="diverged"))
     return handles
@@ -290,6 +366,9 @@ def _title(table: pd.DataFrame) -> str:
 
 
 def _decay_label(table: pd.DataFrame) -> str:
-    name = str(table["optimizer"].iloc[0])
-    decay = table.attrs.get("optimizers", {}).get(name, {}).get("decay", "")
-    return DECAY_SYMBOLS.get(decay, "decay λ")
+    return DECAY_SYMBOLS.get(_decay(table), "decay λ")
+
+
+def _decay(table: pd.DataFrame) -> str:
+    """Which of the decays the optimizer takes, or nothing where the table does not know."""
+    return str(table.attrs.get("optimizers", {}).get(str(table["optimizer"].iloc[0]), {}).get("decay", ""))

@@ -85,11 +85,11 @@ def sweep(
     train_loss (noisy training labels), diverged, turn, length.  Losses are mean cross-entropies in
     nats, or means of ``loss``.  ``turn`` is the angle, in degrees, by which a step turns a weight
     matrix: the mean over every fourth step of the middle fifth of training, and over the matrices
-    (parameters of two or more dimensions, or all where there are none).  ``length`` is ‖θ‖ at the end, of those
-    matrices together.  A run whose weights or losses are no longer finite is ``diverged``, and its
-    metrics, turn and length are NaN.  Settings are in ``.attrs``.  Training is in float32; results
-    do not depend on ``block``, the number of runs trained together, except for rounding where there
-    is a ``model`` or a GPU.
+    (parameters of two or more dimensions, or all where there are none).  ``length`` is ‖θ‖ at the
+    end, of those matrices together.  A run whose weights or losses are no longer finite is
+    ``diverged``, and its metrics, turn and length are NaN.  Settings are in ``.attrs``.  Training is
+    in float32; results do not depend on ``block``, the number of runs trained together, except for
+    rounding where there is a ``model`` or a GPU.
 
     ``cluster`` is the address of a Dask scheduler whose workers train the blocks; ``device`` is
     then a device of theirs.  With ``save``, finished blocks are kept in that file, and the same call
@@ -121,6 +121,7 @@ def sweep(
         "data": _data_settings(data, by_seed),
         "epochs": epochs,
         "batch_size": batch_size,
+        "steps_per_epoch": len(first.x_train) // batch_size,
         **_network_settings(net),
         "schedule": schedule,
         "optimizers": {rule_name(rule): _rule_settings(rule, lrs, decays, hyper)},
@@ -208,11 +209,18 @@ def _resume(save: Path | None, settings: dict[str, Any]) -> pd.DataFrame:
 def _with_defaults(settings: dict[str, Any]) -> dict[str, Any]:
     """``settings``, with the default of each that is lacking: it was made before there was that setting.
 
-    The version is left out: what changes the numbers comes as a new setting.
+    The version is left out, as what changes the numbers comes as a new setting, and so are the steps of an
+    epoch, which follow from the data and the batch.
     """
     data = settings.get("data", {})
     maker = MAKERS.get(data.get("data", ""))
-    return {**_defaults(sweep), **settings, "data": (_defaults(maker) if maker else {}) | data, "version": ""}
+    return {
+        **_defaults(sweep),
+        **settings,
+        "data": (_defaults(maker) if maker else {}) | data,
+        "version": "",
+        "steps_per_epoch": 0,
+    }
 
 
 def _defaults(function: Callable[..., Any]) -> dict[str, Any]:

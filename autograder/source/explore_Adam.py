@@ -675,14 +675,14 @@ for table in (table_l2, table_w):
 # This is the same grid, with the same two seeds. If your rules are right, your maps are these, up to the
 # small differences that rounding grows into during training. On a finer grid, 13 × 13
 # with five seeds, the slopes were −1.92 [−2.03, −1.80] and 0.00 [−0.02, 0.02], and the best accuracies 0.934 and 0.942 (in brackets:
-# 95 % bootstrap intervals over seeds).
+# 95 % intervals over seeds).
 # </details>
 
 # %% [markdown]
 # ### Reveal: your prediction and the measurement
 #
-# The orange line has the slope that you predicted; the dashed one is fitted to the best decays. In brackets: a 95 % bootstrap
-# interval over seeds, which two seeds make rough.
+# The orange line has the slope that you predicted; the dashed one is fitted to the best decays. Two seeds are too few for an
+# interval: with other seeds, or on another processor, expect your slopes to move by a tenth or two.
 
 # %% folded=true
 # Draws the two lines over the accuracy maps.
@@ -698,7 +698,7 @@ for ax, (name, table) in zip(axes, tables.items(), strict=True):
         draw_slope(ax, table, guess, "your prediction")
         said = f"you predicted {guess:+.2f}"
     if pd.notna(card.slope):
-        found = f"{card.slope:+.2f} [{card.slope_low:+.2f}, {card.slope_high:+.2f}]"
+        found = f"{card.slope:+.2f}"
     lines.append(f"{name:8} {said}; measured {found}")
 print("\n".join(lines))
 show(figure, "The accuracy maps with two lines of slope. " + ". ".join(lines))
@@ -918,9 +918,11 @@ for name, table in {"Adam with ℓ2": table_l2, "AdamW": table_w}.items():
     print(f"{name:13} best {best_accuracy(table):.3f}; {shares}")
 
 # %% [markdown]
-# The **tuning card** adds four more, each with a 95 % bootstrap interval over seeds in brackets: the slope; the separability of
-# the map (1: the map is a product of a function of $\eta$ and one of λ, so the knobs can be tuned one after the other); what you
-# lose on average if you do so; and what to expect of the best of 8 random settings. With two seeds the intervals are rough.
+# The **tuning card** adds more: the slope; the separability of the map (1: the map is a product of a function of $\eta$ and one
+# of λ, so the knobs can be tuned one after the other); what you lose on average if you do so; what to expect of the best of 8
+# random settings; by how many degrees the best settings turn the weights in a step, and the powers $a$ and $b$ of
+# turn $\propto \eta^a \lambda^b$, which make the slope $-a/b$. `best_timescale` is $1/\lambda_w$ of the best settings in epochs:
+# over so many epochs their weights average. From three seeds on, 95 % intervals stand in brackets; two are too few for one.
 
 # %%
 card_table(pd.concat([tuning_card(table_l2), tuning_card(table_w)]))

@@ -20,7 +20,12 @@ RECTANGLE = np.where((np.abs(X + 1.5) < 0.8) & (np.abs(Y + 2) < 1.1), 0.95, 0.5)
 CONSTANT = np.full((13, 25), 0.8)
 
 
-def table(accuracy: Any, optimizer: str = "adamw", diverged: Any = None) -> pd.DataFrame:
+def powers(a: float, b: float, factor: float = 10.0) -> Any:
+    """A map of turns: factor · η^a λ^b."""
+    return factor * 10 ** (a * X + b * Y)
+
+
+def table(accuracy: Any, optimizer: str = "adamw", diverged: Any = None, turn: Any = np.nan) -> pd.DataFrame:
     """The table of a map (lr, decay), or of a stack of maps (seed, lr, decay)."""
     maps = np.asarray(accuracy).reshape(-1, *np.shape(accuracy)[-2:])
     seeds, lrs, decays = (index.ravel() for index in np.indices(maps.shape))
@@ -28,4 +33,6 @@ def table(accuracy: Any, optimizer: str = "adamw", diverged: Any = None) -> pd.D
     for metric in ("val_accuracy", "val_loss", "train_accuracy", "train_loss"):
         rows[metric] = maps.ravel() if metric.endswith("accuracy") else -np.log(maps.ravel())
     rows["diverged"] = np.zeros(maps.size, bool) if diverged is None else np.asarray(diverged).ravel()
+    rows["turn"] = np.broadcast_to(turn, maps.shape).ravel()
+    rows["length"] = rows["turn"]
     return pd.DataFrame(rows)

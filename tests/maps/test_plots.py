@@ -13,7 +13,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from helpers.tables import CONSTANT, DECAYS, LRS, diagonal, table
+from helpers.tables import CONSTANT, DECAYS, LRS, diagonal, powers, table
+from matplotlib.contour import ContourSet
 
 from adamw_pset import heatmap, heatmaps
 from adamw_pset.maps.plots import describe, draw_slope, save_figure
@@ -110,6 +111,34 @@ def test_optimizers_share_one_colour_scale() -> None:
     assert "diverged" not in labels
 
 
+def test_lines_of_equal_turn_and_the_sentence_below() -> None:
+    runs = table(diagonal(-1), turn=powers(0.5, 0.5, 10**2.75))  # along the ridge 10 degrees
+    figure = heatmaps(runs, metrics=("val_accuracy", "turn"))
+    for ax in (ax for ax in figure.axes if ax.get_xlabel()):
+        (lines,) = [c for c in ax.collections if isinstance(c, ContourSet) and len(c.levels) == 2]
+        np.testing.assert_allclose(lines.levels, [5, 20], rtol=1e-3)
+        for path, degrees in zip(lines.get_paths(), lines.levels, strict=True):
+            eta, lam = path.vertices[:-1].T
+            np.testing.assert_allclose(10**2.75 * np.sqrt(eta * lam), degrees, rtol=0.05)  # drawn between grid points
+    assert figure.legends[0].get_title().get_text().endswith("AdamW 10.0")
+    assert "turn of the best settings 10.0°" in [ax.get_title() for ax in figure.axes][1].split("AdamW: ")[1]
+    for metrics in (("val_accuracy",), ("val_accuracy", "val_loss")):
+        assert "turn" not in str(heatmaps(runs, metrics=metrics).legends[0].get_title().get_text())
+    unmeasured = heatmaps(table(diagonal(-1)), metrics=("turn",))  # of an old table: empty, and no error
+    unmeasured.canvas.draw()
+
+
+def test_the_second_axis_counts_epochs() -> None:
+    runs = table(diagonal(0))
+    assert len(heatmap(runs).figure.axes) == 2  # map and colour bar
+    for decay, axes in (("weight_decay", 3), ("l2", 2)):
+        runs.attrs = {"steps_per_epoch": 32, "optimizers": {"adamw": {"decay": decay}}}
+        figure = heatmap(runs).figure
+        assert len(figure.axes) == axes
+        for second in [ax for ax in figure.axes if "epochs" in ax.get_ylabel()]:
+            np.testing.assert_allclose(np.multiply(second.get_ylim(), figure.axes[0].get_ylim()), 1 / 32)
+
+
 def test_single_rows_zero_decay_and_one_run_can_be_drawn() -> None:
     whole = table(diagonal(-2))
     for part in (whole[whole["lr"] == LRS[0]], whole[whole["decay"] == DECAYS[3]], whole.iloc[:1]):
@@ -120,7 +149,7 @@ def test_single_rows_zero_decay_and_one_run_can_be_drawn() -> None:
 
 def test_words_say_what_the_map_shows() -> None:
     text = describe(table(diagonal(-2)))
-    for words in ("13 learning rates from 0.001 to 1", "25 decays", "Best 0.950", "slope -2.00"):
+    for words in ("13 learning rates from 0.001 to 1", "25 decays", "Best 0.950", "slope −2.00"):
         assert words in text
 
 
@@ -135,5 +164,7 @@ def test_files_are_whole_and_repeatable(tmp_path: Path) -> None:
 def test_errors_say_what_is_wrong() -> None:
     with pytest.raises(ValueError, match="metric='accuracy': choose one of val_accuracy"):
         heatmap(table(CONSTANT), "accuracy")
+    with pytest.raises(ValueError, match="metric='turn': this table was saved before it was measured"):
+        heatmap(table(CONSTANT).drop(columns="turn"), "turn")
     with pytest.raises(ValueError, match="give the runs of one optimizer"):
         heatmap(table(CONSTANT).assign(optimizer=["a"] * 300 + ["b"] * 25))
