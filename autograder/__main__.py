@@ -140,6 +140,7 @@ def _export(arguments: argparse.Namespace) -> None:
         raise ValueError("Canvas needs its own file: export the gradebook there, and give it as --roster")
     table = totals.read_grades(arguments.grades)
     given = marks.read_marks(arguments.marks) if arguments.marks else {}
+    penalties = marks.read_penalties(arguments.marks) if arguments.marks else {}
     known = {(row.student, row.question) for row in table}
     lost = sorted({student for student, question in given if (student, question) not in known})
     path = arguments.out or arguments.grades.with_name(f"{'totals' if arguments.to == 'csv' else arguments.to}.csv")
@@ -147,7 +148,7 @@ def _export(arguments: argparse.Namespace) -> None:
         _export_marks(table, given, path, arguments.marks)
         return
     table = marks.with_marks(table, given)
-    found = totals.totals(table, arguments.questions)
+    found = totals.totals(table, arguments.questions, penalties)
     where = {"match": arguments.match, "column": arguments.column}
     if arguments.to == "csv":
         made = totals.csv_totals(found)

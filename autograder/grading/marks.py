@@ -10,7 +10,7 @@ import math
 import sqlite3
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from autograder.assignment.places import NAME
 from autograder.assignment.questions import QUESTIONS
@@ -36,6 +36,16 @@ where assignment.name = ? and notebook.name = ?
 order by student.id, cell.name
 """
 
+PENALTIES = """
+select student.id, sum(coalesce(submitted_notebook.late_submission_penalty, 0))
+from submitted_notebook
+join submitted_assignment on submitted_assignment.id = submitted_notebook.assignment_id
+join assignment on assignment.id = submitted_assignment.assignment_id
+join student on student.id = submitted_assignment.student_id
+where assignment.name = ?
+group by student.id
+"""
+
 
 class Mark(NamedTuple):
     """What a person gave for an answer; ``score`` is None if it is only a comment."""
@@ -52,9 +62,13 @@ def read_marks(path: Path) -> dict[tuple[str, str], Mark]:
     comment; the other columns of ``grades.csv`` may stand in it as well.  Raises ``ValueError`` that
     names the line, if it is neither, or if a question, a score or a line is not as it should be.
     """
-    with open(path, "rb") as file:
-        is_database = file.read(16) == b"SQLite format 3\0"
-    return _gradebook(path) if is_database else _csv(path)
+    return _gradebook(path) if _is_database(path) else _csv(path)
+
+
+def read_penalties(path: Path) -> dict[str, float]:
+    """The points that a gradebook takes off for a late submission, by student; a CSV file takes off none."""
+    found = _query(path, PENALTIES, NAME) if _is_database(path) else []
+    return {student: penalty for student, penalty in found if penalty}
 
 
 def with_marks(table: Iterable[Row], marks: Mapping[tuple[str, str], Mark]) -> list[Row]:
@@ -96,14 +110,22 @@ def _csv(path: Path) -> dict[tuple[str, str], Mark]:
     return {key: mark for key, mark in marks.items() if mark != (None, "", False)}
 
 
-def _gradebook(path: Path) -> dict[tuple[str, str], Mark]:
+def _is_database(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return file.read(16) == b"SQLite format 3\0"
+
+
+def _query(path: Path, query: str, *names: str) -> list[Any]:
     try:
         with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
-            found = database.execute(GRADEBOOK, (NAME, NAME)).fetchall()
+            return database.execute(query, names).fetchall()
     except sqlite3.Error as error:
         raise ValueError(f"{path} is not a gradebook of nbgrader: {error}") from None
+
+
+def _gradebook(path: Path) -> dict[tuple[str, str], Mark]:
     marks = {}
-    for student, cell, manual, auto, extra, waiting, comment in found:
+    for student, cell, manual, auto, extra, waiting, comment in _query(path, GRADEBOOK, NAME, NAME):
         question, where = cell.removeprefix("check_"), f"{path}, {student}"
         score = auto if manual is None and extra else manual
         if waiting or score is None:

@@ -63,20 +63,29 @@ def read_grades(path: Path) -> list[Row]:
     return table
 
 
-def totals(table: Iterable[Row], questions: str = "all") -> list[Total]:
-    """The total of each student over the chosen questions: all, code or written."""
+def totals(table: Iterable[Row], questions: str = "all", penalties: Mapping[str, float] = {}) -> list[Total]:
+    """The total of each student over the chosen questions: all, code or written.
+
+    ``penalties`` are points taken off for a late submission; as they are taken off the whole set, whoever has
+    one gets no total of a part.
+    """
     by_student: dict[str, list[Row]] = defaultdict(list)
     for row in table:
         if CHOICES[questions](row.question):
             by_student[row.student].append(row)
-    return [_total(student, rows) for student, rows in sorted(by_student.items())]
+    return [
+        _total(student, rows, questions, penalties.get(student, 0.0)) for student, rows in sorted(by_student.items())
+    ]
 
 
-def _total(student: str, rows: Sequence[Row]) -> Total:
+def _total(student: str, rows: Sequence[Row], questions: str, penalty: float) -> Total:
     most = sum(row.max_score for row in rows)
     waiting = [row for row in rows if row.score is None]
+    if penalty and questions != "all":
+        return Total(student, None, most, GRADED, f"late, and {penalty:g} points off the whole set: export it whole")
     if not waiting:
-        return Total(student, round(sum(row.score or 0 for row in rows), 2), most, GRADED, "")
+        score = max(0.0, sum(row.score or 0 for row in rows) - penalty)
+        return Total(student, round(score, 2), most, GRADED, f"late: {penalty:g} points off" if penalty else "")
     lost = [row for row in waiting if row.status == NOT_GRADED]
     by_hand = [row for row in waiting if row.status == BY_HAND]
     said = "; ".join(_reason(part, len(rows)) for part in (lost, by_hand) if part)

@@ -25,7 +25,7 @@ from autograder.grading.batch import JOURNAL, grade_all, students
 from autograder.grading.finding import BANNER, BY_HAND, NOT_GRADED, Finding
 from autograder.grading.grade import grade_folder, score
 from autograder.grading.journal import read_journal
-from autograder.grading.marks import CHANGED, Mark, read_marks
+from autograder.grading.marks import CHANGED, Mark, read_marks, read_penalties
 from autograder.grading.public_example import PASSES, Example
 from autograder.returning import graded_notebook, svg
 from autograder.returning.graded_notebook import Answer
@@ -53,6 +53,7 @@ class Returned(NamedTuple):
     student: str
     file: str
     parts: list[Part]
+    penalty: float = 0.0  # taken off the total for handing in late
 
 
 def give_back(
@@ -67,10 +68,12 @@ def give_back(
 ) -> list[Returned]:
     """Write ``out/feedback/<student>.html`` for every submission, from the journal of ``out``.
 
-    What the journal does not have is graded first.  ``marks`` holds scores and comments given by hand.
+    What the journal does not have is graded first.  ``marks`` holds scores and comments given by hand, and
+    as a gradebook what is taken off for handing in late.
     Pages of students who are gone are removed.
     """
     given = read_marks(marks) if marks is not None else {}
+    penalties = read_penalties(marks) if marks is not None else {}
     grade_all(submitted, out, seed, jobs=jobs, confined=confined, progress=progress)
     journal = read_journal(out / JOURNAL)
     names = students(submitted)
@@ -78,8 +81,9 @@ def give_back(
     back = []
     for name in tqdm(names, unit=" pages", disable=not progress):
         found = _found(submitted / name / NAME, name, seed, confined, journal)
-        back.append(Returned(name, file_name(name), list(parts(name, *found, given))))
-        write_whole(folder / back[-1].file, page(name, back[-1].parts, confined=confined))
+        penalty = penalties.get(name, 0.0)
+        back.append(Returned(name, file_name(name), list(parts(name, *found, given)), penalty))
+        write_whole(folder / back[-1].file, page(name, back[-1].parts, penalty=penalty, confined=confined))
     _remove_stale(folder, {each.file for each in back})
     return back
 

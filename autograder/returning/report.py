@@ -134,8 +134,9 @@ def _totals(back: Sequence[Returned], among: Sequence[str]) -> tuple[list[float]
     totals = []
     for each in back:
         scores = [part.score for part in each.parts if part.question.name in among]
+        penalty = each.penalty if len(among) == len(QUESTIONS) else 0.0
         if None not in scores:
-            totals.append(round(sum(score or 0.0 for score in scores), 2))
+            totals.append(round(max(0.0, sum(score or 0.0 for score in scores) - penalty), 2))
     return totals, sum(QUESTIONS[name].points for name in among)
 
 

@@ -186,3 +186,56 @@ def test_the_source_in_a_stock_course_releases_no_answer(courses: tuple[Path, Pa
     text = (stock / "release" / NAME / f"{NAME}.ipynb").read_text(encoding="utf-8")
     assert not re.findall("|".join(SECRETS), text)
     assert "Rubric" in INSTRUCTOR.read_text(encoding="utf-8")
+
+
+# --- one truth: late penalties, and marks given to answers that have changed since ---------------------
+
+
+def said(ours: Path, folder: Path) -> dict[str, dict[str, str]]:
+    """Each student's total by nbgrader's export, our export, nbgrader's page and our page; "" where there is none."""
+    nbgrader(ours, f"generate_feedback {NAME} --force", f"export --to={folder}/nbgrader.csv")
+    grading = [str(ours / "submitted"), f"--out={folder}", f"--marks={ours / 'gradebook.db'}"]
+    assert main(["feedback", *grading]) == 0
+    assert main(["export", "csv", f"--grades={folder / 'grades.csv'}", grading[-1]]) == 0
+    found: dict[str, dict[str, str]] = {"ada": {}, "ben": {}}
+    for name, key in (("nbgrader.csv", "student_id"), ("totals.csv", "student")):
+        with open(folder / name, newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                if row[key] in found and row.get("assignment", NAME) == NAME:
+                    found[row[key]][name] = row["score"]
+    for student in found:
+        pages = ours / "feedback" / student / NAME / f"{NAME}.html", folder / "feedback" / f"{student}.html"
+        for page in pages:
+            total = re.findall(r"<strong>([\d.]+)</strong> of \d+ points(.*)</p>", page.read_text(encoding="utf-8"))
+            found[student][str(page)] = "" if total[0][1] else f"{float(total[0][0]):.1f}"
+    return found
+
+
+def mark_all(ours: Path, points: float) -> None:
+    with Gradebook(f"sqlite:///{ours}/gradebook.db") as book:
+        for submission in book.find_assignment(NAME).submissions:
+            for grade in submission.notebooks[0].grades:
+                if grade.name.startswith("written_"):
+                    grade.manual_score, grade.needs_manual_grade = points, False
+        book.db.commit()
+
+
+def test_the_same_total_everywhere(
+    courses: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, ours = courses
+    (tmp_path / "seed.txt").write_bytes((ours / "seed.txt").read_bytes())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        mark_all(ours, 3)
+        totals = said(ours, tmp_path)
+        assert {student: set(each.values()) for student, each in totals.items()} == {"ada": {"68.0"}, "ben": {"70.0"}}
+        part = ["export", "csv", "--questions=code", f"--grades={tmp_path / 'grades.csv'}"]
+        capsys.readouterr()
+        assert main([*part, f"--marks={ours / 'gradebook.db'}"]) == 0
+        assert "ada: no total; late, and 2 points off the whole set" in capsys.readouterr().err
+        changed = {q.name: "Another answer." for q in ALL if q.kind == "written"}
+        hand_in(ours / "submitted", "ben", notebook(RIGHT | changed), "renamed.ipynb")
+        nbgrader(ours, f"autograde {NAME} --force --student=ben")
+        totals = said(ours, tmp_path)
+        assert {student: set(each.values()) for student, each in totals.items()} == {"ada": {"68.0"}, "ben": {""}}
