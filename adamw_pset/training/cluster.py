@@ -1,4 +1,4 @@
-"""Trains blocks of runs on an existing Dask cluster, as ``blocks.Threads`` trains them on this machine.
+"""Trains blocks of runs on an existing Dask cluster, as ``workers.Threads`` trains them on this machine.
 
 ``distributed`` is imported when a cluster is used, and never otherwise.  Task and data go to the workers
 as bytes made by cloudpickle, so that rules of a notebook or a script travel with them; the scheduler
@@ -21,9 +21,8 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from adamw_pset.files import tree_hash
-from adamw_pset.training.fingerprint import installed
 from adamw_pset.training.loop import Run, Task
-from adamw_pset.training.workers import Done, Workers, train_block
+from adamw_pset.training.workers import Done, Workers, pack, train_block
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -105,22 +104,6 @@ class Cluster(NamedTuple):
 
     def _keep(self, value: Any) -> Any:
         return self.client.submit(bytes, pack(value), pure=False)
-
-
-def pack(value: Any) -> bytes:
-    """``value`` as bytes, with the code of every module in it that is not an installed package's."""
-    import cloudpickle
-
-    own = [module for name, module in list(sys.modules.items()) if not installed(name) and name != "__main__"]
-    already = cloudpickle.list_registry_pickle_by_value()
-    mine = [module for module in own if module.__name__ not in already and module.__name__ in sys.modules]
-    for module in mine:
-        cloudpickle.register_pickle_by_value(module)
-    try:
-        return bytes(cloudpickle.dumps(value))
-    finally:
-        for module in mine:
-            cloudpickle.unregister_pickle_by_value(module)
 
 
 @cache

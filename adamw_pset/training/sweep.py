@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 from torch import nn
 from torch.nn import functional as F
 from tqdm.std import tqdm
@@ -42,8 +41,9 @@ from adamw_pset.training.fingerprint import fingerprint
 from adamw_pset.training.loop import SCHEDULES, Run, Task
 from adamw_pset.training.mlp import StackedMLP
 from adamw_pset.training.preflight import stepper
+from adamw_pset.training.processes import at_hand
 from adamw_pset.training.stacked_module import Loss, StackedModule, stack_module
-from adamw_pset.training.workers import BLOCK, Threads, Workers, cut
+from adamw_pset.training.workers import BLOCK, Workers, cut
 from adamw_pset.validate import file_name, one_of, whole
 
 
@@ -132,7 +132,7 @@ def sweep(
     done = set(kept[KEY[1:]].itertuples(index=False, name=None))
     missing = [run for run in runs if run not in done]
     with (
-        _workers(cluster, where) as workers,
+        _workers(cluster, task, missing) as workers,
         _bar(rule_name(rule), epochs, len(runs), len(runs) - len(missing), progress) as bar,
         contextlib.closing(
             workers.train(task, cut(missing, most, workers.slots, keep=bool(save or cluster)), bar.update)
@@ -160,8 +160,8 @@ def _bar(name: str, epochs: int, runs: int, done: int, progress: bool) -> Any:
     )
 
 
-def _workers(cluster: str | None, device: torch.device) -> contextlib.AbstractContextManager[Workers]:
-    return contextlib.nullcontext(Threads.on(device)) if cluster is None else on_cluster(cluster)
+def _workers(cluster: str | None, task: Task, runs: list[Run]) -> contextlib.AbstractContextManager[Workers]:
+    return contextlib.nullcontext(at_hand(task, runs)) if cluster is None else on_cluster(cluster)
 
 
 def _network_settings(net: StackedMLP | StackedModule) -> dict[str, Any]:

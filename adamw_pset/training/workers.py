@@ -1,4 +1,4 @@
-"""Blocks of runs, and the threads of this machine that train them, one block a thread."""
+"""Blocks of runs, and the threads of this process that train them, one block a thread."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ import copy
 import ctypes
 import math
 import os
+import sys
 import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import pairwise
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
+import cloudpickle
 import pandas as pd
 import torch
+from loky import cpu_count
 from threadpoolctl import threadpool_limits
 
+from adamw_pset.training.fingerprint import installed
 from adamw_pset.training.loop import Run, Task, train
 
 BLOCK = {"cpu": 72, "cuda": 4096}  # runs trained together: on a CPU, what its caches hold
@@ -26,7 +30,7 @@ Done = Callable[[int], object]  # told how many more epochs of runs are done
 
 
 class Workers(Protocol):
-    """Who trains blocks: the threads of this machine, or a cluster."""
+    """Who trains blocks: threads or processes of this machine, or a cluster."""
 
     @property
     def slots(self) -> int:
@@ -53,19 +57,30 @@ def cut(runs: list[Run], most: int, workers: int, keep: bool) -> list[list[Run]]
 
 
 def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Processor cores that this process may use: affinity and quotas of containers count, and OMP_NUM_THREADS."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    most = int(asked) if asked.isdecimal() and int(asked) > 0 else math.inf
+    return int(min(cpu_count(), most))
+
+
+def pack(value: Any) -> bytes:
+    """``value`` as bytes, with the code of every module in it that is not an installed package's."""
+    own = [module for name, module in list(sys.modules.items()) if not installed(name) and name != "__main__"]
+    already = cloudpickle.list_registry_pickle_by_value()
+    mine = [module for module in own if module.__name__ not in already and module.__name__ in sys.modules]
+    for module in mine:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        return bytes(cloudpickle.dumps(value))
+    finally:
+        for module in mine:
+            cloudpickle.unregister_pickle_by_value(module)
 
 
 class Threads(NamedTuple):
     """Threads of this process, each of which trains a block at a time."""
 
     slots: int
-
-    @classmethod
-    def on(cls, device: torch.device) -> Threads:
-        """One a core, or one alone that keeps a GPU busy."""
-        return cls(cores() if device.type == "cpu" else 1)
 
     def train(self, task: Task, blocks: list[list[Run]], done: Done) -> Generator[pd.DataFrame, None, None]:
         """The table of each block as it is done.  An interrupt or an error stops every thread first."""
