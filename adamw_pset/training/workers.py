@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 from adamw_pset.training.fingerprint import installed
 from adamw_pset.training.loop import Run, Task, train
 
-BLOCK = {"cpu": 72, "cuda": 4096}  # runs trained together: on a CPU, what its caches hold
+BLOCK = {"cpu": 36, "cuda": 4096}  # runs trained together: on a CPU, 24 to 48 are alike, and 108 leave its caches
 SMALLEST = 18  # runs, below which a block is not cut for the sake of keeping what is done
 TURNS = 4  # blocks for each worker, at least, where finished blocks are kept
 
