@@ -13,8 +13,11 @@ from autograder.assignment.leaks import Leak
 from autograder.grading import batch, marks
 from autograder.grading.finding import BANNER, NOT_GRADED, Row
 from autograder.grading.seed import secret_seed
-from autograder.platforms import canvas, gradescope, moodle, roster, totals
+from autograder.platforms import canvas, collect, gradescope, moodle, roster, totals
+from autograder.platforms.ids import read_ids
 from autograder.sandbox.sandbox import SandboxError, missing
+
+IDS_HELP = "whose id is whose: a CSV file with the columns student and id, or nbgrader's gradebook.db"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -73,6 +76,17 @@ def parser() -> Parser:
     )
     add.set_defaults(run=_add_to)
     add.add_argument("course", type=Path, metavar="COURSE", help="the folder that holds the course's source/")
+    take = commands.add_parser(
+        "collect",
+        help="turn a platform's download into folders to grade",
+        description="Takes what Canvas, Moodle, Blackboard or nbgrader's zip_collect let you download, or a folder of "
+        "notebooks, and writes SUBMITTED/<student>/explore_Adam/explore_Adam.ipynb, the newest of several hand-ins. "
+        "What it could not place is named.",
+    )
+    take.set_defaults(run=_collect)
+    take.add_argument("download", type=Path, metavar="DOWNLOAD", help="the zip file, or a folder")
+    take.add_argument("submitted", type=Path, metavar="SUBMITTED", help="where to write; what is there is kept")
+    take.add_argument("--ids", type=Path, metavar="FILE", help=IDS_HELP)
     _add_export(
         commands.add_parser(
             "export",
@@ -181,6 +195,16 @@ def _release(arguments: argparse.Namespace) -> None:
 
     names = release(arguments.folder)
     print(f"Wrote {len(names)} files to {arguments.folder}, and {arguments.folder}.zip")
+
+
+def _collect(arguments: argparse.Namespace) -> None:
+    ids = read_ids(arguments.ids) if arguments.ids else {}
+    found = collect.collect(arguments.download, arguments.submitted, ids)
+    for note in found.notes:
+        print(note, file=sys.stderr)
+    print(f"{found.layout}: wrote {found.students} notebooks to {arguments.submitted}; who is who: {collect.IDS_FILE}")
+    if pattern := collect.ZIP_COLLECT.get(found.layout):
+        print(f"nbgrader zip_collect takes the same with --FileNameCollectorPlugin.named_regexp='{pattern}'")
 
 
 def _add_to(arguments: argparse.Namespace) -> None:
