@@ -1,11 +1,13 @@
 from .checks.verdicts import CheckFailed, check, open_questions, summary
 from .data import Data, load_arrays, load_digits_data, make_data
 from .display import show
+from .maps.curves import draw_curves, open_map
 from .maps.measures import card_table, tuning_card
 from .maps.playground import playground
-from .maps.plots import color_norm, describe, draw_slope, heatmap, heatmaps
+from .maps.plots import color_norm, describe, draw_slope, draw_turns, heatmap, heatmaps, turns_in_words
 from .rule import RuleError, RuleOptimizer, State
 from .table import TableError, read_table, write_table
+from .training.curves import curves
 from .training.grids import log_grid
 from .training.sweep import sweep
 
@@ -19,14 +21,18 @@ __all__ = [
     "card_table",
     "check",
     "color_norm",
+    "curves",
     "describe",
+    "draw_curves",
     "draw_slope",
+    "draw_turns",
     "heatmap",
     "heatmaps",
     "load_arrays",
     "load_digits_data",
     "log_grid",
     "make_data",
+    "open_map",
     "open_questions",
     "playground",
     "read_table",
@@ -34,5 +40,6 @@ __all__ = [
     "summary",
     "sweep",
     "tuning_card",
+    "turns_in_words",
     "write_table",
 ]

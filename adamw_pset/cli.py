@@ -1,4 +1,4 @@
-"""The command line: ``adamw-pset heatmaps``, ``adamw-pset check`` and ``adamw-pset tuning``."""
+"""The command line: ``adamw-pset heatmaps``, ``curves``, ``check`` and ``tuning``."""
 
 from __future__ import annotations
 
@@ -74,21 +74,7 @@ def parser() -> Parser:
     maps.add_argument(
         "--rules", metavar="NOTEBOOK.ipynb", help="take the rules from this notebook instead of the reference"
     )
-    maps.add_argument(
-        "--data", default="synthetic", help="synthetic, digits, or your arrays in a FILE.npz (default: synthetic)"
-    )
-    maps.add_argument(
-        "--difficulty", metavar="LEVEL", help="of the synthetic data: easy, medium or hard (default: medium)"
-    )
-    maps.add_argument(
-        "--knob",
-        action="append",
-        default=[],
-        type=_knob,
-        metavar="NAME=NUMBER",
-        help="of the data, such as label_noise=0.2 or n_train=512; may be given several times",
-    )
-    maps.add_argument("--plain", action="store_true", help="a plain network, without normalisation")
+    _add_task(maps)
     maps.add_argument("--seeds", type=_count, default=5, metavar="N", help="runs a setting (default: 5)")
     maps.add_argument("--grid", type=_count, default=13, metavar="N", help="points on each axis (default: 13)")
     maps.add_argument(
@@ -106,9 +92,6 @@ def parser() -> Parser:
         help="range of decays, in the rule's own convention (default: one that suits the rule)",
     )
     maps.add_argument(
-        "--epochs", type=_count, default=20, metavar="N", help="passes over the training data (default: 20)"
-    )
-    maps.add_argument(
         "--out", type=Path, default=Path("figures"), metavar="DIR", help="where to write (default: figures)"
     )
     maps.add_argument("--device", default="cpu", help="cpu, or cuda for a GPU (default: cpu)")
@@ -117,6 +100,30 @@ def parser() -> Parser:
         metavar="ADDRESS",
         help="train on a Dask cluster: the address of its scheduler, such as tcp://10.0.0.1:8786",
     )
+
+    inside = commands.add_parser(
+        "curves",
+        help="train a few settings of a map once more, and draw what happens on the way",
+        description="Trains one optimizer at a few settings, one run each, and writes curves.png, .svg and .csv: "
+        "losses and accuracies by epoch, and how far each step turns the weights.",
+    )
+    inside.set_defaults(run=_curves)
+    inside.add_argument(
+        "--at",
+        action="append",
+        nargs=2,
+        type=float,
+        required=True,
+        metavar=("LR", "DECAY"),
+        help="a setting, in the rule's own convention; may be given several times",
+    )
+    inside.add_argument(
+        "--optimizer", default="adamw", metavar="NAME", help=f"{', '.join(OPTIMIZERS)} (default: adamw)"
+    )
+    inside.add_argument("--rules", metavar="NOTEBOOK.ipynb", help="take the rule from this notebook")
+    _add_task(inside)
+    inside.add_argument("--seed", type=int, default=0, metavar="N", help="of data, start and batches (default: 0)")
+    inside.add_argument("--out", type=Path, default=Path("figures"), metavar="DIR", help="where to write")
 
     checks = commands.add_parser(
         "check",
@@ -140,6 +147,37 @@ def parser() -> Parser:
     return top
 
 
+def _add_task(command: argparse.ArgumentParser) -> None:
+    """The arguments that say what is trained: data, network, epochs."""
+    command.add_argument(
+        "--data", default="synthetic", help="synthetic, digits, or your arrays in a FILE.npz (default: synthetic)"
+    )
+    command.add_argument(
+        "--difficulty", metavar="LEVEL", help="of the synthetic data: easy, medium or hard (default: medium)"
+    )
+    command.add_argument(
+        "--knob",
+        action="append",
+        default=[],
+        type=_knob,
+        metavar="NAME=NUMBER",
+        help="of the data, such as label_noise=0.2 or n_train=512; may be given several times",
+    )
+    command.add_argument("--plain", action="store_true", help="a plain network, without normalisation")
+    command.add_argument(
+        "--epochs", type=_count, default=20, metavar="N", help="passes over the training data (default: 20)"
+    )
+
+
+def _task_data(arguments: argparse.Namespace) -> Any:
+    from adamw_pset.training.grids import task_data
+
+    knobs: dict[str, Any] = dict(arguments.knob)
+    if arguments.difficulty is not None:
+        knobs["difficulty"] = arguments.difficulty
+    return task_data(arguments.data, knobs)
+
+
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} should be a whole number from 1 up")
@@ -158,15 +196,11 @@ def _heatmaps(arguments: argparse.Namespace) -> None:
     from adamw_pset.maps.measures import card_table, tuning_card
     from adamw_pset.maps.plots import describe, heatmaps, save_figure
     from adamw_pset.table import join, write_table
-    from adamw_pset.training.grids import task_data
     from adamw_pset.training.sweep import sweep
 
     names = list(dict.fromkeys(arguments.optimizers))
     rules = find_rules(names, arguments.rules)
-    knobs: dict[str, Any] = dict(arguments.knob)
-    if arguments.difficulty is not None:
-        knobs["difficulty"] = arguments.difficulty
-    data = task_data(arguments.data, knobs)
+    data = _task_data(arguments)
     grids = {name: _grid(name, arguments) for name in names}
     arguments.out.mkdir(parents=True, exist_ok=True)
     tables = []
@@ -198,6 +232,29 @@ def _heatmaps(arguments: argparse.Namespace) -> None:
     for each in tables:
         print(describe(each))
     print(f"Wrote heatmaps.png, heatmaps.svg, heatmaps.csv and tuning.csv to {arguments.out}")
+
+
+def _curves(arguments: argparse.Namespace) -> None:
+    from adamw_pset.maps.curves import describe_curves, draw_curves
+    from adamw_pset.maps.plots import save_figure
+    from adamw_pset.training.curves import curves
+
+    (rule,) = find_rules([arguments.optimizer], arguments.rules).values()
+    history = curves(
+        rule,
+        arguments.at,
+        _task_data(arguments),
+        seed=arguments.seed,
+        epochs=arguments.epochs,
+        scale_invariant=not arguments.plain,
+    )
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    write_whole(arguments.out / "curves.csv", history.to_csv(index=False))
+    figure = draw_curves(history)
+    for suffix in ("png", "svg"):
+        save_figure(figure, arguments.out / f"curves.{suffix}")
+    print(describe_curves(history).replace(". ", ".\n"))
+    print(f"Wrote curves.png, curves.svg and curves.csv to {arguments.out}")
 
 
 def _grid(name: str, arguments: argparse.Namespace) -> tuple[list[float], list[float]]:

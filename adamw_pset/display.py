@@ -1,14 +1,17 @@
-"""Shows a figure in a notebook as a picture, whatever matplotlib's backend is."""
+"""Shows figures in a notebook as pictures, whatever matplotlib's backend is, and sliders that redraw them."""
 
 from __future__ import annotations
 
 import base64
 import html
 import io
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
 
 def in_notebook() -> bool:
@@ -38,3 +41,27 @@ def show(figure: Figure, alt: str) -> None:
         "text/plain": alt,
     }
     display(data, metadata={"image/png": {"alt": alt}}, raw=True)
+
+
+def sliders(redraw: Callable[..., None], **axes: tuple[str, NDArray[np.float64]]) -> Any:
+    """A slider for each argument of ``redraw``: its label, and the values to choose from, at the middle one.
+
+    ``None`` without ipywidgets.
+    """
+    try:
+        import ipywidgets
+    except ImportError:
+        return None
+
+    class Sliders(ipywidgets.interactive):  # type: ignore[misc]
+        def __repr__(self) -> str:  # what a page shows that was opened without its kernel
+            return "Two sliders and a figure: run this cell to see them."
+
+    def slider(label: str, values: NDArray[np.float64]) -> Any:
+        options = [(f"{value:.2g}", float(value)) for value in values]
+        middle = options[len(options) // 2][1]
+        return ipywidgets.SelectionSlider(
+            options=options, value=middle, description=label, continuous_update=False, layout={"width": "420px"}
+        )
+
+    return Sliders(redraw, **{name: slider(*axis) for name, axis in axes.items()})

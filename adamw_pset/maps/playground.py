@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from adamw_pset.display import show
+from adamw_pset.display import show, sliders
+from adamw_pset.maps.plots import OKABE_ITO
 from adamw_pset.rule import Rule, State, decay_name, rule_name
 
 MINIMUM = (2.0, 1.0)
@@ -18,7 +19,6 @@ CURVATURE = (0.5, 8.0)  # along x and y: a valley that runs along x
 START = (-1.5, 2.0)
 STEPS = 100
 LRS, DECAYS = (0.01, 0.05, 0.25), (0.001, 0.01, 0.1)  # of the pictures without widgets
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # Okabe and Ito: told apart by the colour-blind
 STYLES = ("-", "--", ":", "-.")
 
 
@@ -39,25 +39,33 @@ def path(rule: Rule, lr: float, decay: float, steps: int = STEPS) -> NDArray[np.
 
 def draw(rules: tuple[Rule, ...], lr: float, decay: float, ax: Axes) -> None:
     """Draw the valley and the path of each rule; a cross marks the minimum, a ring the origin."""
-    x, y = np.meshgrid(np.linspace(-2.2, 3.2, 120), np.linspace(-1, 2.8, 90))
+    paths = [path(rule, lr, decay) for rule in rules]
+    x_range, y_range = _range(-2.2, 3.2, *paths, axis=0), _range(-1, 2.8, *paths, axis=1)
+    x, y = np.meshgrid(np.linspace(*x_range, 120), np.linspace(*y_range, 90))
     loss = (CURVATURE[0] * (x - MINIMUM[0]) ** 2 + CURVATURE[1] * (y - MINIMUM[1]) ** 2) / 2
     ax.contour(x, y, loss, levels=np.geomspace(0.05, 25, 9), colors="#c4c4c4", linewidths=0.8)
-    for rule, color, style in zip(rules, COLORS, STYLES, strict=False):
-        points = path(rule, lr, decay)
+    for rule, points, color, style in zip(rules, paths, OKABE_ITO, STYLES, strict=False):
         end = ", ".join(f"{value:.2f}" for value in points[-1])
         ax.plot(*points.T, style, color=color, lw=1.6, label=f"{rule_name(rule)}: ends at ({end})")
         ax.plot(*points[-1], "o", color=color, ms=6)
     ax.plot(*MINIMUM, "+", color="black", ms=11, mew=2)
     ax.plot(0, 0, "o", mfc="none", mec="black", ms=9)
-    ax.set(xlim=(-2.2, 3.2), ylim=(-1, 2.8), title=f"η = {lr:.3g}, decay = {decay:.3g}")
+    ax.set(xlim=x_range, ylim=y_range, title=f"η = {lr:.3g}, decay = {decay:.3g}")
     ax.title.set_fontsize("medium")
     ax.legend(loc="lower left", fontsize="x-small")
+
+
+def _range(low: float, high: float, *paths: NDArray[np.float64], axis: int) -> tuple[float, float]:
+    """From ``low`` to ``high``, or wider where a path leaves that, ten at most: it may be on its way to infinity."""
+    values = np.concatenate([points[:, axis] for points in paths])
+    values = np.clip(values[np.isfinite(values)], -10, 10)
+    return min(low, float(values.min()) - 0.2), max(high, float(values.max()) + 0.2)
 
 
 def pictures(*rules: Rule) -> Figure:
     """The valley at three learning rates (across) and three decays (down)."""
     figure = Figure(figsize=(11, 8), layout="constrained")
-    axes = figure.subplots(len(DECAYS), len(LRS), sharex=True, sharey=True)
+    axes = figure.subplots(len(DECAYS), len(LRS))
     for row, decay in zip(axes, DECAYS, strict=True):
         for ax, lr in zip(row, LRS, strict=True):
             draw(rules, lr, decay, ax)
@@ -69,20 +77,13 @@ def playground(*rules: Rule) -> Any:
 
     Without ipywidgets it shows the figure of ``pictures``.
     """
-    try:
-        import ipywidgets
-    except ImportError:
-        show(pictures(*rules), "Paths of the rules down the valley at three learning rates and three decays.")
-        return None
 
     def redraw(lr: float, decay: float) -> None:
         figure = Figure(figsize=(6.4, 4.2), layout="constrained")
         draw(rules, lr, decay, figure.subplots())
         show(figure, f"Paths of the rules down the valley, learning rate {lr:.2g}, decay {decay:.2g}.")
 
-    def slider(low: float, high: float, value: float, description: str) -> Any:
-        return ipywidgets.FloatLogSlider(
-            value=value, min=low, max=high, step=0.1, description=description, readout_format=".2g"
-        )
-
-    return ipywidgets.interactive(redraw, lr=slider(-3, 0, 0.05, "η"), decay=slider(-4, 0, 0.01, "decay λ"))
+    made = sliders(redraw, lr=("η", np.geomspace(1e-3, 1, 31)), decay=("decay λ", np.geomspace(1e-4, 1, 41)))
+    if made is None:
+        show(pictures(*rules), "Paths of the rules down the valley at three learning rates and three decays.")
+    return made

@@ -32,6 +32,7 @@ METRIC_LABELS = {
     "train_loss": "training loss (nats)",
     "turn": "turn of the weights (degrees a step)",
 }
+OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # told apart by the colour-blind
 INK, PAPER = "#1a1a1a", "white"
 GUESS = "#E69F00"  # orange: apart from every colour of the maps
 TURN = "#C2185B"  # crimson, outlined in white: told apart from the contour in the dark, too

@@ -99,29 +99,18 @@ def sweep(
     """
     hyper = {name: plain(name, value) for name, value in hyper.items()}
     lrs, decays, seeds, save = (grid("lrs", lrs), grid("decays", decays), seed_list(seeds), file_name("save", save))
-    epochs, batch_size = whole("epochs", epochs), whole("batch_size", batch_size)
-    width = whole("width", width)
-    one_of("schedule", schedule, SCHEDULES)
-    if not isinstance(scale_invariant, bool):
-        raise ValueError(f"scale_invariant={scale_invariant!r}: give True or False")
     where = device_at_hand(device, elsewhere=cluster is not None)
-    by_seed = data_of_seeds(data, seeds, batch_size)
-    first = by_seed[seeds[0]]
-    net: StackedMLP | StackedModule
-    if model is None:
-        net, most = StackedMLP((first.dim, width, width, first.classes), scale_invariant), BLOCK[where.type]
-    else:
-        net = stack_module(model, loss, first, batch_size)
-        most = net.block(first, batch_size, where.type)
+    by_seed = data_of_seeds(data, seeds, whole("batch_size", batch_size))
+    net = network(by_seed[seeds[0]], batch_size, width, scale_invariant, model, loss)
+    task = make_task(rule, hyper, net, by_seed, epochs, batch_size, schedule, where)
+    most = net.block(by_seed[seeds[0]], batch_size, where.type) if isinstance(net, StackedModule) else BLOCK[where.type]
     most = most if block is None else whole("block", block)
-    step = stepper(rule, hyper, net.small_shapes)
-    task = Task(step, DECAYS[decay_name(rule)], net, by_seed, epochs, batch_size, schedule, where)
     settings = {
         "version": version("adamw-pset"),
         "data": _data_settings(data, by_seed),
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "steps_per_epoch": len(first.x_train) // batch_size,
+        "epochs": task.epochs,
+        "batch_size": task.batch_size,
+        "steps_per_epoch": len(by_seed[seeds[0]].x_train) // batch_size,
         **_network_settings(net),
         "schedule": schedule,
         "optimizers": {rule_name(rule): _rule_settings(rule, lrs, decays, hyper)},
@@ -133,7 +122,7 @@ def sweep(
     missing = [run for run in runs if run not in done]
     with (
         _workers(cluster, task, missing) as workers,
-        _bar(rule_name(rule), epochs, len(runs), len(runs) - len(missing), progress) as bar,
+        _bar(rule_name(rule), task.epochs, len(runs), len(runs) - len(missing), progress) as bar,
         contextlib.closing(
             workers.train(task, cut(missing, most, workers.slots, keep=bool(save or cluster)), bar.update)
         ) as results,
@@ -145,6 +134,35 @@ def sweep(
                 write_table(_tidy(tables, with_hashes(settings, settings_of(kept))), save)
     table = _tidy(tables, settings)
     return _with_settings(table[table["seed"].isin(seeds)].reset_index(drop=True), settings)
+
+
+def network(
+    data: Data, batch_size: int, width: int, scale_invariant: bool, model: Callable[[], nn.Module] | None, loss: Loss
+) -> StackedMLP | StackedModule:
+    """The network that fits ``data``; raises ``ValueError`` for an argument out of range."""
+    width = whole("width", width)
+    if not isinstance(scale_invariant, bool):
+        raise ValueError(f"scale_invariant={scale_invariant!r}: give True or False")
+    if model is not None:
+        return stack_module(model, loss, data, batch_size)
+    return StackedMLP((data.dim, width, width, data.classes), scale_invariant)
+
+
+def make_task(
+    rule: Rule,
+    hyper: dict[str, Any],
+    net: StackedMLP | StackedModule,
+    by_seed: dict[int, Data],
+    epochs: int,
+    batch_size: int,
+    schedule: str,
+    device: torch.device,
+) -> Task:
+    """What a block trains, checked: ``RuleError`` for a rule that does not fit, ``ValueError`` for the rest."""
+    one_of("schedule", schedule, SCHEDULES)
+    step = stepper(rule, hyper, net.small_shapes)
+    scheduled = DECAYS[decay_name(rule)]
+    return Task(step, scheduled, net, by_seed, whole("epochs", epochs), int(batch_size), schedule, device)
 
 
 def _bar(name: str, epochs: int, runs: int, done: int, progress: bool) -> Any:
