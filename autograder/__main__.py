@@ -13,7 +13,7 @@ from autograder.assignment.leaks import Leak
 from autograder.grading import batch, marks
 from autograder.grading.finding import BANNER, NOT_GRADED, Row
 from autograder.grading.seed import secret_seed
-from autograder.platforms import canvas, collect, gradescope, moodle, roster, totals
+from autograder.platforms import blackboard, brightspace, canvas, collect, gradescope, moodle, roster, totals
 from autograder.platforms.ids import read_ids
 from autograder.sandbox.sandbox import SandboxError, missing
 
@@ -90,7 +90,7 @@ def parser() -> Parser:
     _add_export(
         commands.add_parser(
             "export",
-            help="totals, and files that Canvas and Moodle import",
+            help="totals, and files that Canvas, Moodle, Brightspace and Blackboard import",
             description="Adds up grades.csv. A student with a question that has no score gets no total, and is "
             "named with the reason; nothing that is not graded becomes a 0.",
         )
@@ -122,7 +122,7 @@ def _add_export(export: argparse.ArgumentParser) -> None:
     export.set_defaults(run=_export)
     export.add_argument(
         "to",
-        choices=("marks", "csv", "canvas", "moodle"),
+        choices=("marks", "csv", "canvas", "moodle", "brightspace", "blackboard"),
         help="marks: marks.csv, to be filled in by hand; csv: totals.csv",
     )
     export.add_argument(
@@ -138,7 +138,11 @@ def _add_export(export: argparse.ArgumentParser) -> None:
         help="code: while written answers wait (default: all)",
     )
     export.add_argument(
-        "--roster", type=Path, metavar="FILE", help="Canvas's gradebook; Moodle's worksheet or list of participants"
+        "--roster", type=Path, metavar="FILE", help="the platform's own file: its gradebook, worksheet or participants"
+    )
+    export.add_argument("--ids", type=Path, metavar="FILE", help=IDS_HELP)
+    export.add_argument(
+        "--changed", action="store_true", help="Canvas: only the students and the column that change, for large classes"
     )
     export.add_argument(
         "--match", default="", metavar="COLUMN", help="the roster's column with our names (default: what fits most)"
@@ -150,8 +154,10 @@ def _add_export(export: argparse.ArgumentParser) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> None:
-    if arguments.to == "canvas" and arguments.roster is None:
-        raise ValueError("Canvas needs its own file: export the gradebook there, and give it as --roster")
+    if arguments.to in ("canvas", "blackboard") and arguments.roster is None:
+        name = arguments.to.capitalize()
+        raise ValueError(f"{name} needs its own file: export the gradebook there, and give it as --roster")
+    ids = read_ids(arguments.ids) if arguments.ids else {}
     table = totals.read_grades(arguments.grades)
     given = marks.read_marks(arguments.marks) if arguments.marks else {}
     penalties = marks.read_penalties(arguments.marks) if arguments.marks else {}
@@ -167,10 +173,14 @@ def _export(arguments: argparse.Namespace) -> None:
     if arguments.to == "csv":
         made = totals.csv_totals(found)
     elif arguments.to == "canvas":
-        made = canvas.canvas(found, arguments.roster, **where)
+        made = canvas.canvas(found, arguments.roster, ids, changed=arguments.changed, **where)
+    elif arguments.to == "brightspace":
+        made = brightspace.brightspace(found, arguments.roster, ids, **where)
+    elif arguments.to == "blackboard":
+        made = blackboard.blackboard(found, arguments.roster, ids, **where)
     else:
         words = totals.feedback(table, given, arguments.questions)
-        made = moodle.moodle(found, words, arguments.roster, **where)
+        made = moodle.moodle(found, words, arguments.roster, ids, **where)
     write_whole(path, made.text)
     for note in [f"{student}: marks, but nothing was handed in" for student in lost] + made.notes:
         print(note, file=sys.stderr)

@@ -1,11 +1,11 @@
 """Canvas's gradebook, filled with our totals.
 
-What is taken for granted, from its documentation as remembered; not tried there:
-Canvas, *Gradebook > Import*: the file that its *Export* writes, with the columns ``Student, ID, SIS User
-ID, SIS Login ID, Section``, then the assignments as ``Name (number)``, then read-only totals.  Before
-the students stand a line with the points possible and perhaps one about the posting policy.  A column
-without a number in its name becomes a new assignment.  Fields may be separated by semicolons, and
-numbers then written with a comma.  Students are found by their ids, not by their names.
+What Canvas reads (canvas-lms, ``lib/gradebook_importer.rb``; not tried at a Canvas): the file that *Gradebook >
+Export* writes, with the columns ``Student`` or ``LastName, FirstName``, ``ID, SIS User ID, SIS Login ID,
+Section``, then the assignments as ``Name (number)``, then read-only totals.  Before the students stand a line
+with the points possible and perhaps one about the posting policy.  A column without a number in its name becomes a
+new assignment.  Fields may be separated by semicolons, and numbers then written with a comma.  Students
+are found by their ids, not by their names.  ``EX`` is an excused student.
 """
 
 from __future__ import annotations
@@ -14,29 +14,35 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from autograder.grading.spreadsheet import read_sheet, safe
-from autograder.platforms.roster import TITLE, filled, matched, value
+from autograder.grading.spreadsheet import read_sheet, safe, written
+from autograder.platforms.roster import TITLE, Ids, filled, matched, value
 from autograder.platforms.totals import Export, Total, digits
 
 IDS = ("SIS Login ID", "SIS User ID", "ID")
+NAMES = ("Student", "LastName", "FirstName")
+EXCUSED = "EX"
 
 
-def canvas(found: Sequence[Total], roster: Path, *, match: str = "", column: str = TITLE) -> Export:
-    """Canvas's own gradebook file ``roster`` with the cells of one assignment filled.
+def canvas(
+    found: Sequence[Total], roster: Path, ids: Ids, *, match: str = "", column: str = TITLE, changed: bool = False
+) -> Export:
+    """Canvas's own gradebook file ``roster`` with the cells of one assignment filled, but for excused students.
 
-    ``match`` is the column that holds our names of the students; without it, the one that fits most.
+    With ``changed``, only the students and the one column that change, as Canvas advises for large classes.
+    ``match`` is the column that holds our names of the students, or those of ``ids``; without it, the one that
+    fits most.
     ``column`` is the assignment, with or without its number; one that is not there is added.  Raises
     ``ValueError`` if the file is no gradebook, or the points differ from what the assignment has.
     """
     sheet = read_sheet(roster)
-    if "Student" not in sheet.header or not set(IDS) & set(sheet.header):
+    names = [sheet.header.index(name) for name in NAMES if name in sheet.header]
+    if not names or not set(IDS) & set(sheet.header):
         raise ValueError(f"{roster} is no gradebook of Canvas: it should have Student, ID, SIS Login ID, …")
-    place = sheet.header.index("Student")
-    points = next((cells for _, cells in sheet.rows if cells[place].strip() == "Points Possible"), None)
+    points = next((cells for _, cells in sheet.rows if cells[names[0]].strip() == "Points Possible"), None)
     if points is None:
         raise ValueError(f"{roster} has no line 'Points Possible': export the gradebook from Canvas anew")
     first = next(i for i, (_, cells) in enumerate(sheet.rows) if cells is points) + 1
-    match, rows = matched(found, sheet, range(first, len(sheet.rows)), match, IDS, roster)
+    match, rows = matched(found, sheet, range(first, len(sheet.rows)), match, IDS, roster, ids)
     target = _assignment(sheet.header, column, roster)
     comma = sheet.delimiter != "," and any(re.fullmatch(r"\d+,\d+", cell) for cell in points)
     most = found[0].max_score
@@ -49,13 +55,29 @@ def canvas(found: Sequence[Total], roster: Path, *, match: str = "", column: str
             f"{sheet.header[target]} has {points[target] or 'no'} points possible in Canvas, and these "
             f"grades are out of {most:g}: change it in Canvas, or give another --column"
         )
+    touched, excused = set(), []
     for total, row in rows.items():
-        if total.score is not None:
-            sheet.rows[row][1][target] = digits(total.score, comma)
+        cells = sheet.rows[row][1]
+        if cells[target].strip().upper() == EXCUSED:
+            excused.append(f"{total.student}: excused in Canvas, and left so")
+        elif total.score is not None and value(cells[target]) != total.score:
+            cells[target] = digits(total.score, comma)
+            touched.add(row)
     for _, cells in sheet.rows:
-        cells[place] = str(safe(cells[place]))
-    missing = [cells[place] for i, (_, cells) in enumerate(sheet.rows[first:], first) if i not in rows.values()]
-    return filled(sheet, found, rows, missing, match)
+        for name in names:
+            cells[name] = str(safe(cells[name]))
+    missing = [
+        " ".join(cells[name] for name in reversed(names))
+        for row, (_, cells) in enumerate(sheet.rows)
+        if row >= first and row not in rows.values()
+    ]
+    made = filled(sheet, found, rows, missing, match)
+    if changed:
+        lines = [sheet.header, points, *(sheet.rows[row][1] for row in sorted(touched))]
+        about = sheet.header.index("Section") + 1 if "Section" in sheet.header else len(names) + 1
+        text = written([[*cells[:about], cells[target]] for cells in lines], sheet.delimiter, sheet.bom)
+        made = made._replace(text=text)
+    return made._replace(notes=made.notes + excused)
 
 
 def _assignment(header: Sequence[str], column: str, roster: Path) -> int | None:

@@ -1,10 +1,11 @@
 """Moodle's worksheet or list of participants, filled with our totals.
 
-What is taken for granted, from its documentation as remembered; not tried there:
-Moodle, *Grades > Import > CSV file*: any columns; a teacher says which identifies the user (email
-address, ID number, username) and which hold grade and feedback.  *Assignment > Upload grading
-worksheet*: the file that *Download grading worksheet* writes, with ``Identifier``, ``Grade``,
-``Maximum Grade``, ``Grade can be changed``, perhaps ``Feedback comments``, which is HTML.
+What Moodle reads (not tried at a Moodle): *Grades > Import > CSV file*: any columns; a teacher says which identifies
+the user (email address, ID number, username) and which hold grade and feedback.  *Assignment > Upload grading
+worksheet* (mod/assign/feedback/offline/importgradeslib.php): the file that *Download grading worksheet* writes, with
+commas, ``Identifier``, ``Grade`` and ``Last modified (grade)``, beside them ``Maximum grade`` (``Maximum Grade``
+before Moodle 4), ``Grade can be changed``, perhaps ``Feedback comments``, which is HTML.  The worksheet of an
+anonymous assignment has no names: ``Identifier`` is ``Participant`` and a number, which its downloads have too.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from autograder.grading.spreadsheet import Sheet, read_sheet, safe, written
-from autograder.platforms.roster import TITLE, filled, matched, value
+from autograder.platforms.roster import TITLE, Ids, filled, id_of, matched, value
 from autograder.platforms.totals import Export, Total, digits, without_total
 
 IDS = ("Username", "Email address", "ID number", "Identifier")
@@ -22,7 +23,8 @@ IDS = ("Username", "Email address", "ID number", "Identifier")
 def moodle(
     found: Sequence[Total],
     feedback: Mapping[str, str],
-    roster: Path | None = None,
+    roster: Path | None,
+    ids: Ids,
     *,
     match: str = "",
     column: str = TITLE,
@@ -35,17 +37,16 @@ def moodle(
     if roster is None:
         header = [match or "Username", column, f"Feedback for {column}"]
         lines = [
-            [safe(total.student), digits(total.score), feedback.get(total.student, "")]
+            [safe(id_of(total, ids)), digits(total.score), feedback.get(total.student, "")]
             for total in found
             if total.score is not None
         ]
         return Export(written([header, *lines]), without_total(found))
     sheet = read_sheet(roster)
-    ids = [name for name in IDS if name in sheet.header]
-    if not ids:
+    if not set(IDS) & set(sheet.header):
         raise ValueError(f"{roster} should have one of the columns {', '.join(IDS)} (in English)")
     worksheet = "Identifier" in sheet.header
-    match, rows = matched(found, sheet, range(len(sheet.rows)), match, ids, roster)
+    match, rows = matched(found, sheet, range(len(sheet.rows)), match, IDS, roster, ids)
     if worksheet:
         grade, comments = _worksheet(sheet, found[0].max_score, roster)
     else:
@@ -76,10 +77,11 @@ def moodle(
 
 def _worksheet(sheet: Sheet, most: float, roster: Path) -> tuple[int, int | None]:
     """Where a grading worksheet has its grade and its comments."""
-    if "Grade" not in sheet.header or "Maximum Grade" not in sheet.header:
-        raise ValueError(f"{roster} has no columns Grade and Maximum Grade: set Moodle's language to English")
+    most_at = next((i for i, name in enumerate(sheet.header) if name.casefold() == "maximum grade"), None)
+    if "Grade" not in sheet.header or most_at is None:
+        raise ValueError(f"{roster} has no columns Grade and Maximum grade: set Moodle's language to English")
     for line, cells in sheet.rows:
-        theirs = cells[sheet.header.index("Maximum Grade")]
+        theirs = cells[most_at]
         if value(theirs) != most:
             raise ValueError(f"{roster}, line {line}: the maximum grade is {theirs!r}, and these are out of {most:g}")
     comments = sheet.header.index("Feedback comments") if "Feedback comments" in sheet.header else None

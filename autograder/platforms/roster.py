@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,41 +12,49 @@ from autograder.platforms.totals import Export, Total, without_total
 
 TITLE = "explore_Adam"  # of the assignment
 
+Ids = Mapping[str, Sequence[str]]  # of each student elsewhere, from --ids
+
 
 def matched(
-    found: Sequence[Total], sheet: Sheet, places: range, match: str, ids: Sequence[str], roster: Path
+    found: Sequence[Total], sheet: Sheet, places: range, match: str, columns: Sequence[str], roster: Path, ids: Ids
 ) -> tuple[str, dict[Total, int]]:
     """The column that identifies students, and the row of each that is found in it."""
     if match and match not in sheet.header:
         raise ValueError(f"{roster} has no column {match!r} to match: it has {', '.join(sheet.header)}")
-    names = [match] if match else [name for name in ids if name in sheet.header]
-    best = max((_rows(found, sheet, places, name, roster) for name in names), key=lambda each: len(each[1]))
+    names = [match] if match else [name for name in columns if name in sheet.header]
+    best = max((_rows(found, sheet, places, name, roster, ids) for name in names), key=lambda each: len(each[1]))
     if not best[1]:
-        raise ValueError(f"none of our students stands in {', '.join(names)} of {roster}: see --match")
+        raise ValueError(f"none of our students stands in {', '.join(names)} of {roster}: see --match and --ids")
     return best
 
 
-def _rows(found: Sequence[Total], sheet: Sheet, places: range, name: str, roster: Path) -> tuple[str, dict[Total, int]]:
+def _rows(
+    found: Sequence[Total], sheet: Sheet, places: range, name: str, roster: Path, ids: Ids
+) -> tuple[str, dict[Total, int]]:
     cells = sheet.column(name)
     there: dict[str, list[int]] = defaultdict(list)
     for place in places:
         there[_normal(cells[place], name)].append(place)
-    ours: dict[str, str] = {}
-    rows = {}
+    rows: dict[Total, int] = {}
     for total in found:
-        key = _normal(total.student, name)
-        if not key or key not in there:
-            continue
-        if len(there[key]) > 1 or key in ours:
-            raise ValueError(f"{total.student} stands twice in {name} of {roster}, or here: see --match")
-        ours[key], rows[total] = total.student, there[key][0]
+        keys = {_normal(id, name) for id in (total.student, *ids.get(total.student, ()))} - {""}
+        hits = [place for key in keys for place in there.get(key, [])]
+        if len(hits) > 1 or set(hits) & set(rows.values()):
+            raise ValueError(f"{total.student} stands twice in {name} of {roster}, or here: see --match and --ids")
+        if hits:
+            rows[total] = hits[0]
     return name, rows
 
 
 def _normal(text: str, column: str) -> str:
-    """An id as it is compared: text, so 007 is not 7; Moodle writes an identifier as Participant 123."""
-    text = text.strip().casefold()
-    return text.rpartition(" ")[2] if column == "Identifier" else text
+    """An id as it is compared: text, so 007 is not 7; Moodle writes Participant 123, and Brightspace #123."""
+    text = text.strip().casefold().removeprefix("#")
+    return re.sub(r"^participant[ _]", "", text) if column == "Identifier" else text
+
+
+def id_of(total: Total, ids: Ids) -> str:
+    """The id to write where there is no roster: the first of ``ids``, or our own name of the student."""
+    return next(iter(ids.get(total.student, ())), total.student)
 
 
 def filled(

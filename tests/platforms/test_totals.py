@@ -279,7 +279,7 @@ def test_no_file_of_ours_holds_a_formula(cell: str) -> None:
     makers: list[Callable[[], str]] = [
         lambda: grades_csv([row]),
         lambda: totals.csv_totals([total]).text,
-        lambda: moodle.moodle([total], {cell: totals.feedback([row], {}, "all")[cell]}).text,
+        lambda: moodle.moodle([total], {cell: totals.feedback([row], {}, "all")[cell]}, None, {}).text,
     ]
     for make in makers:
         for line in lines(make())[1:]:
