@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from loky import get_reusable_executor
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -23,7 +24,9 @@ from torch.nn import functional as F
 from adamw_pset import State, make_data, sweep
 from adamw_pset.checks.notebook_source import load_notebook
 from adamw_pset.optimizers import adamw
+from adamw_pset.training import processes
 from adamw_pset.training.grids import log_grid
+from adamw_pset.training.workers import cores
 
 SIZES, BATCH, CLASSES = (40, 64, 64, 10), 64, 10
 PARAMETERS = sum(n * k for n, k in pairwise(SIZES))
@@ -83,9 +86,19 @@ def vmap_grad(runs: int, steps: int = 32) -> float:
 
 
 def ours(
-    runs: int, student: bool = False, width: int = 64, n_train: int = 2048, seeds: int = 1, epochs: int = 10
+    runs: int,
+    student: bool = False,
+    width: int = 64,
+    n_train: int = 2048,
+    seeds: int = 1,
+    epochs: int = 60,
+    workers: int | None = None,
 ) -> float:
-    """``sweep`` with the reference AdamW, or the notebook's; data and evaluation included."""
+    """``sweep`` with the reference AdamW, or the notebook's; data and evaluation included.
+
+    ``workers``: so many processes (default: one a core).  They are warm, as in the second sweep of a notebook.
+    """
+    processes.cores = (lambda: workers) if workers else cores
     rule: Callable[..., Any] = load_notebook(NOTEBOOK)["adamw"] if student else adamw
     side = math.isqrt(runs // seeds)
     lrs, decays = log_grid(1e-3, 1, max(2, side)), log_grid(1e-3, 1, max(2, runs // seeds // max(2, side)))
@@ -93,6 +106,7 @@ def ours(
     def data(seed: int) -> Any:
         return make_data("medium", seed=seed, n_train=n_train, n_val=100)
 
+    get_reusable_executor(processes.cores(), **processes.POOL).submit(int).result()
     start = time.perf_counter()
     sweep(rule, lrs, decays, data, seeds=seeds, epochs=epochs, width=width, progress=False)
     return (time.perf_counter() - start) / (epochs * (n_train // BATCH) * len(lrs) * len(decays) * seeds)

@@ -16,14 +16,18 @@ from pathlib import Path
 import contestants
 import numpy as np
 import torch
+from threadpoolctl import threadpool_info
 from tqdm import tqdm
 
 from adamw_pset.files import write_whole
+from adamw_pset.training.workers import cores
 
 RUNS, ROUNDS, GROWTH_ROUNDS, JAX_STEPS = 144, 5, 3, 128
 ROOT = Path(__file__).resolve().parents[1]
 JAX_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
+CORES = cores()
 GROWTH = {
+    "workers": [{"runs": 144, "workers": n} for n in sorted({1, 2, CORES} & set(range(1, CORES + 1)))],
     "runs": [{"runs": n} for n in (36, 72, 144, 288, 576)],
     "width": [{"runs": 144, "width": w} for w in (32, 64, 128)],
     "training points": [{"runs": 144, "n_train": n} for n in (1024, 2048, 4096)],
@@ -37,7 +41,7 @@ def main() -> None:
     parser.add_argument("--grow", help=argparse.SUPPRESS)  # one measurement, in a process of its own
     arguments = parser.parse_args()
     if arguments.grow:
-        print(json.dumps([1e6 * contestants.ours(**json.loads(arguments.grow), epochs=4), peak_megabytes()]))
+        print(json.dumps([1e6 * contestants.ours(**json.loads(arguments.grow)), peak_megabytes()]))
         return
     text = f"{machine()}\n\n{comparison()}\n\n{growth()}\n"
     print(text)
@@ -105,7 +109,7 @@ def growth() -> str:
 
 
 def peak_megabytes() -> float:
-    """The most memory that this process held; getrusage would count what its parent held as well."""
+    """The most memory that this process alone held; getrusage would count what its parent held as well."""
     status = Path("/proc/self/status")
     for line in status.read_text().splitlines() if status.exists() else ():
         if line.startswith("VmHWM"):
@@ -119,8 +123,10 @@ def machine() -> str:
     for line in info.read_text().splitlines() if info.exists() else ():
         if line.startswith("model name"):
             cpu = line.split(":")[1].strip()
-    versions = f"Python {platform.python_version()}, torch {torch.__version__}"
-    return f"{torch.get_num_threads()} cores, {cpu}; {versions}; {RUNS} runs, best of {ROUNDS} rounds"
+    versions = f"Python {platform.python_version()}, numpy {np.__version__}, torch {torch.__version__}"
+    kernels = {str(each["architecture"]) for each in threadpool_info() if "architecture" in each}
+    blas = f"numpy's BLAS runs its kernels for {', '.join(sorted(kernels)) or 'a processor that it does not name'}"
+    return f"{CORES} cores, {cpu}; {versions};\n{blas}; {RUNS} runs, best of {ROUNDS} rounds"
 
 
 def keep(text: str, begin: str, end: str) -> None:

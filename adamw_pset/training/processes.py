@@ -28,7 +28,15 @@ PAYS = 8.0  # seconds of one core's work, from which on it pays that each proces
 FEW = 1000  # steps of runs that are not worth a trial of how long they take
 IDLE = 30.0  # seconds after which a process without work ends; until then the next sweep finds it warm
 GRACE = 0.5  # seconds for a block to notice, at the end of an epoch, that it should stop
+
+
+def leave_interrupts() -> None:
+    """Ctrl-C reaches every process of a terminal: the first one tells the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+POOL: dict[str, Any] = {"timeout": IDLE, "initializer": leave_interrupts, "env": ONE_THREAD}
 
 
 class WorkerError(ValueError):
@@ -94,7 +102,7 @@ class Processes(NamedTuple):
         self, left: dict[int, list[Run]], data: dict[int, bytes], place: str, board: NDArray[np.int64], done: Done
     ) -> Iterator[tuple[int, pd.DataFrame]]:
         """Number and table of each block as it is done."""
-        pool = get_reusable_executor(self.slots, timeout=IDLE, initializer=_leave_interrupts, env=ONE_THREAD)
+        pool = get_reusable_executor(self.slots, **POOL)
         futures = {
             pool.submit(_block, self.packed, {run.seed: data[run.seed] for run in runs}, runs, place, number): number
             for number, runs in left.items()
@@ -132,11 +140,6 @@ def _board(blocks: int) -> Iterator[tuple[str, NDArray[np.int64]]]:
 
 
 # --- in a process ----------------------------------------------------------------------------------------
-
-
-def _leave_interrupts() -> None:
-    """Ctrl-C reaches every process of a terminal: the first one tells the others."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _block(packed: bytes, data: dict[int, bytes], runs: list[Run], place: str, number: int) -> pd.DataFrame:
