@@ -60,6 +60,15 @@ def parser() -> Parser:
         metavar="FILE",
         help="scores and comments given by hand: marks.csv or nbgrader's gradebook.db",
     )
+    read = commands.add_parser(
+        "grading",
+        help="write a page on which the written answers are graded",
+        description="Writes grading.html to the folder of grades: each written answer beside its rubric, for a browser "
+        "and without a server. It saves marks.csv, which feedback and export take.",
+    )
+    read.set_defaults(run=_grading)
+    _grading_arguments(read)
+    read.add_argument("--marks", type=Path, metavar="FILE", help="what has been given already")
     bundle = commands.add_parser(
         "release",
         help="make the student's bundle",
@@ -257,6 +266,20 @@ def _feedback(arguments: argparse.Namespace) -> None:
     print(f"Wrote {len(back)} pages to {arguments.out / PAGES}, and {arguments.out / REPORT} for you alone.")
     if waiting:
         print(f"{waiting} answers have no score yet, and say so.")
+
+
+def _grading(arguments: argparse.Namespace) -> None:
+    from autograder.returning.grading_page import GRADING, write_grading_page  # needs jinja2 and what sets formulas
+
+    answers = write_grading_page(
+        arguments.submitted,
+        arguments.out,
+        secret_seed(),
+        marks=arguments.marks,
+        jobs=arguments.jobs,
+        confined=_confined(arguments),
+    )
+    print(f"Wrote {arguments.out / GRADING}: {answers} answers to read. Open it in a browser; it saves marks.csv")
 
 
 def _confined(arguments: argparse.Namespace) -> bool:

@@ -80,7 +80,7 @@ def give_back(
     folder = out / PAGES
     back = []
     for name in tqdm(names, unit=" pages", disable=not progress):
-        found = _found(submitted / name / NAME, name, seed, confined, journal)
+        found = found_in_journal(submitted / name / NAME, name, seed, confined, journal)
         penalty = penalties.get(name, 0.0)
         back.append(Returned(name, file_name(name), list(parts(name, *found, given)), penalty))
         write_whole(folder / back[-1].file, page(name, back[-1].parts, penalty=penalty, confined=confined))
@@ -148,7 +148,7 @@ def environment() -> Environment:
 # --- a class -------------------------------------------------------------------------------------------
 
 
-def _found(
+def found_in_journal(
     folder: Path, student: str, seed: str, confined: bool, journal: Mapping[str, Finding]
 ) -> tuple[dict[str, Finding], dict[str, Answer]]:
     """What the journal has on a student, and the answers."""
@@ -200,7 +200,7 @@ def _shown(part: Part) -> dict[str, Any]:
         "said": visible(said),
         "comment": prose(part.comment) if part.comment.strip() else "",
         "lines": text.rstrip().split("\n") if code and text.strip() else [],
-        "prose": "" if code else _prose(part.answer.text),
+        "prose": "" if code else prose_of(part.answer.text),
         "pictures": list(filter(None, images)),
     } | _picture(part)
 
@@ -225,7 +225,7 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _prose(text: str) -> Any:
+def prose_of(text: str) -> Any:
     return prose(re.sub(r"!\[[^\]]*\] \(attachment:[^)\n]*\)", "(picture)", text)) if text.strip() else ""
 
 

@@ -161,7 +161,7 @@ def _outputs(finding: Finding, question: str) -> list[Any]:
 
 def _rubric(question: str) -> Any:
     """Model answer and rubric, for the grader; feedback leaves the cell out."""
-    cell = nbformat.v4.new_markdown_cell(f"**For the grader.** {_model_answers()[question]}")
+    cell = nbformat.v4.new_markdown_cell(f"**For the grader.** {model_answers()[question]}")
     cell.id = f"rubric_{question}"
     cell.metadata["tags"] = [RUBRIC]
     return cell
@@ -201,7 +201,8 @@ def _released_cells() -> dict[str, str]:
 
 
 @cache
-def _model_answers() -> dict[str, str]:
+def model_answers() -> dict[str, str]:
+    """Model answer and rubric of each written question, as they stand in the source."""
     cells = _read(INSTRUCTOR)["cells"]
     return {
         cell["metadata"]["nbgrader"]["grade_id"]: "".join(cell["source"])
