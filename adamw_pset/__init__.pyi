@@ -1,6 +1,6 @@
 from .checks.verdicts import CheckFailed, check, open_questions, summary
 from .data import Data, load_arrays, load_digits_data, make_data
-from .display import show
+from .display import kindly, show
 from .maps.curves import draw_curves, open_map
 from .maps.measures import card_table, tuning_card
 from .maps.playground import playground
@@ -28,6 +28,7 @@ __all__ = [
     "draw_turns",
     "heatmap",
     "heatmaps",
+    "kindly",
     "load_arrays",
     "load_digits_data",
     "log_grid",

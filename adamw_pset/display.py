@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import html
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
+
+
+class Told(Exception):
+    """Something is amiss that one line can tell: a notebook shows the line in the place of a traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        return wrap(str(self), 88)
+
+
+@contextlib.contextmanager
+def kindly() -> Iterator[None]:
+    """In a notebook: an interrupt, a rule that does not fit or an argument that is wrong is told in one line."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Told("Stopped. Finished runs are kept: run this cell again, and it goes on from there.") from None
+    except (ValueError, TypeError) as error:
+        raise Told(" ".join(str(error).split())) from error
 
 
 def in_notebook() -> bool:

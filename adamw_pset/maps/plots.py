@@ -146,6 +146,7 @@ def draw_slope(ax: Axes, table: pd.DataFrame, slope: float, label: str) -> None:
     """Draw a line of this slope (d log λ / d log η) into the map of ``table``, through its good region.
 
     It goes through the middle of the ridge, or through the best setting where there is no ridge.
+    Raises ``ValueError`` if ``slope`` is not a number.
     """
     lrs, decays, accuracy = accuracy_maps(table)
     mean = accuracy.mean(axis=0)
@@ -156,6 +157,8 @@ def draw_slope(ax: Axes, table: pd.DataFrame, slope: float, label: str) -> None:
     else:
         row, column = np.unravel_index(mean.argmax(), mean.shape)
         x, y = np.log10(lrs[row]), np.log10(decays[column])
+    if isinstance(slope, bool) or not isinstance(slope, int | float | np.number) or not np.isfinite(slope):
+        raise ValueError(f"slope={slope!r}: give a number, such as -1 or 0.5")
     limits = ax.get_xlim(), ax.get_ylim()
     line = 10 ** (y + slope * (np.log10(lrs) - x))
     ax.plot(

@@ -122,9 +122,22 @@ def test_the_solved_notebook_runs_and_draws(instructor: Any, tmp_path: Path) -> 
             pictures = [output for output in outputs[cell.id] if "image/png" in output.get("data", {})]
             images = sum('<img alt="' in picture.data["text/html"] for picture in pictures)
             drawn[cell.source.splitlines()[0]] = wanted, images
-    # the four maps, the prediction, the difficulties, the student's own, the extensions
-    assert len(drawn) == 5
+    # the four maps, the prediction, why, the difficulties, the student's own, three more maps, PyTorch
+    assert len(drawn) == 7
     assert all(wanted == found for wanted, found in drawn.values()), drawn
+    printed = "".join(output.get("text", "") for each in outputs.values() for output in each)
+    ends = dict(re.findall(r"^(.*): ends at ([\d.]+)$", printed, re.MULTILINE))
+    ours, converted, typed = map(float, ends.values())
+    assert abs(ours - converted) < 1e-2 < abs(ours - typed) / 5  # one curve, and another; rounding grows over 15 epochs
+
+
+def test_the_stated_time_is_the_sum_of_the_exercises(student: Any) -> None:
+    text = "\n".join(cell.source for cell in student.cells).split("# Extensions")[0]
+    stated = re.search(r"add up to (\d+) minutes", text)
+    graded = re.findall(r"^★.{2} · (\d+) minutes", text, re.MULTILINE)
+    guess = re.findall(r"^(\d+) minutes, not graded", text, re.MULTILINE)
+    assert stated is not None
+    assert sum(map(int, [*graded, *guess])) == int(stated[1])
 
 
 def test_the_open_notebook_stops_at_the_first_question(student: Any, tmp_path: Path) -> None:
