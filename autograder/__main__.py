@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from adamw_pset.files import write_whole
 from autograder.assignment.leaks import Leak
 from autograder.grading import batch, marks
 from autograder.grading.finding import BANNER, NOT_GRADED, Row
+from autograder.grading.plain_text import visible
 from autograder.grading.seed import secret_seed
 from autograder.platforms import blackboard, brightspace, canvas, collect, gradescope, moodle, roster, totals
 from autograder.platforms.ids import read_ids
@@ -24,9 +26,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command.  0: every submission got its rows; 2: bad input or no sandbox; 130: ctrl-C."""
     arguments = parser().parse_args(argv)
     try:
-        return int(arguments.run(arguments) or 0)
+        code = int(arguments.run(arguments) or 0)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # of head and less
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (ValueError, OSError, SandboxError, Leak) as error:
-        print(f"autograder {arguments.command}: {error}", file=sys.stderr)
+        said = error.strerror if isinstance(error, OSError) and error.filename is None else error
+        print(visible(f"autograder {arguments.command}: {said}"), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nStopped. What was graded is kept; the same command goes on from there.", file=sys.stderr)
@@ -168,12 +176,14 @@ def _export(arguments: argparse.Namespace) -> None:
         raise ValueError(f"{name} needs its own file: export the gradebook there, and give it as --roster")
     ids = read_ids(arguments.ids) if arguments.ids else {}
     table = totals.read_grades(arguments.grades)
-    given = marks.read_marks(arguments.marks) if arguments.marks else {}
+    given, unmatched = marks.matched(
+        marks.read_marks(arguments.marks) if arguments.marks else {}, {row.student for row in table}
+    )
     penalties = marks.read_penalties(arguments.marks) if arguments.marks else {}
-    known = {(row.student, row.question) for row in table}
-    lost = sorted({student for student, question in given if (student, question) not in known})
     path = arguments.out or arguments.grades.with_name(f"{'totals' if arguments.to == 'csv' else arguments.to}.csv")
     if arguments.to == "marks":
+        if unmatched:
+            raise ValueError(f"{arguments.marks}: {'; '.join(unmatched)}. Mend or remove these lines first")
         _export_marks(table, given, path, arguments.marks)
         return
     table = marks.with_marks(table, given)
@@ -191,8 +201,8 @@ def _export(arguments: argparse.Namespace) -> None:
         words = totals.feedback(table, given, arguments.questions)
         made = moodle.moodle(found, words, arguments.roster, ids, **where)
     write_whole(path, made.text)
-    for note in [f"{student}: marks, but nothing was handed in" for student in lost] + made.notes:
-        print(note, file=sys.stderr)
+    for note in unmatched + made.notes:
+        print(visible(note), file=sys.stderr)
     print(f"Wrote {path}: {sum(total.score is not None for total in found)} of {len(found)} totals")
 
 

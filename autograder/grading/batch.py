@@ -17,9 +17,10 @@ from adamw_pset.files import write_whole
 from autograder.assignment.answer_sources import CODE, textbook
 from autograder.assignment.places import NAME
 from autograder.assignment.questions import ALL
-from autograder.grading.finding import NOT_GRADED, Finding, Row
+from autograder.grading.finding import LONGEST, NOT_GRADED, Finding, Row
 from autograder.grading.grade import grade_folder, rows
 from autograder.grading.journal import claim, journalled, read_journal
+from autograder.grading.plain_text import alike, name_of, one_line
 from autograder.grading.spreadsheet import safe, written
 from autograder.grading.submission import Submission
 from autograder.sandbox.pool import in_jobs
@@ -32,21 +33,31 @@ RARE = 3  # so many submissions may share an odd answer and still be pointed out
 class Graded(NamedTuple):
     """What came of one submission."""
 
-    student: str
+    folder: str
     findings: dict[str, Finding]
-    keys: dict[str, str]  # of the findings that the journal keeps
+    new: dict[str, Finding]  # by key: what the journal does not have yet
     notes: list[tuple[str, str]]  # (question or "", what a person should know)
     answers: dict[str, str]  # a hash of the cells that hold an answer of the student's own making
+
+    @property
+    def student(self) -> str:
+        """The name that is shown."""
+        return name_of(self.folder)
 
 
 def students(submitted: Path) -> list[str]:
     """The students of a folder in nbgrader's layout; raises ``ValueError`` if there are none."""
     if not submitted.is_dir():
         raise ValueError(f"{submitted} is not a folder: give the one that holds <student>/{NAME}/{NAME}.ipynb")
-    found = sorted(entry.name for entry in submitted.iterdir() if entry.is_dir() and entry.name[0] != ".")
+    found = sorted(entry.name for entry in submitted.iterdir() if entry.is_dir() and not _passed_over(entry))
     if not found:
         raise ValueError(f"there are no students' folders in {submitted}: <student>/{NAME}/{NAME}.ipynb")
     return found
+
+
+def _passed_over(entry: Path) -> bool:
+    """Whether an entry of the folder of submissions is no student's."""
+    return not entry.is_dir() or (entry.name[0] == "." and not (entry / NAME).is_dir())
 
 
 def grade_all(
@@ -61,19 +72,19 @@ def grade_all(
     names = students(submitted)
     out.mkdir(parents=True, exist_ok=True)
     graded = {}
-    with open(out / JOURNAL, "a", encoding="utf-8") as file:
+    with open(out / JOURNAL, "a", encoding="ascii") as file:
         claim(file, out)
         work = _results(submitted, names, seed, read_journal(out / JOURNAL), jobs, confined)
         for result in tqdm(work, total=len(names), unit=" submissions", disable=not progress):
-            file.write(journalled(result.keys, result.findings))
+            file.write(journalled(result.new))
             file.flush()
-            graded[result.student] = result
-        table = [row for name in names for row in rows(name, graded[name].findings, confined)]
+            graded[result.folder] = result
+        in_order = [graded[name] for name in names]
+        table = [row for each in in_order for row in rows(each.student, each.findings, confined)]
         write_whole(out / GRADES, grades_csv(table))
-        odd = attention([graded[name] for name in names])
+        odd = sorted([*attention(in_order), *_odd_folders(submitted, names)])
         write_whole(
-            out / ATTENTION,
-            written([("student", "question", "what"), *([safe(cell) for cell in line] for line in odd)]),
+            out / ATTENTION, written([("student", "question", "what"), *([safe(cell) for cell in row] for row in odd)])
         )
     return table
 
@@ -86,7 +97,7 @@ def grades_csv(table: Iterable[Row]) -> str:
 
 def attention(graded: Sequence[Graded]) -> list[tuple[str, str, str]]:
     """What a person should look at: (student, question, what); nothing of it changes a score."""
-    found = [(each.student, question, what) for each in graded for question, what in each.notes]
+    found = [(each.student, question, one_line(what, LONGEST)) for each in graded for question, what in each.notes]
     shared: dict[tuple[str, str], list[str]] = defaultdict(list)
     for each in graded:
         for question, text in each.answers.items():
@@ -95,6 +106,19 @@ def attention(graded: Sequence[Graded]) -> list[tuple[str, str, str]]:
         if 1 < len(who) <= RARE:
             found += [(one, question, f"the same cell as {_others(one, who)}") for one in who]
     return sorted(found)
+
+
+def _odd_folders(submitted: Path, names: Sequence[str]) -> list[tuple[str, str, str]]:
+    """What was passed over, and names that a person, or another system, may take for one another."""
+    others = [entry.name for entry in submitted.iterdir() if _passed_over(entry)]
+    found = [(name_of(name), "", "passed over: it is no student's folder") for name in others]
+    similar: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        similar[alike(name)].append(name_of(name))
+    for who in similar.values():
+        if len(who) > 1:
+            found += [(one, "", f"easily taken for {_others(one, who)}: names are kept apart here") for one in who]
+    return found
 
 
 def overview(table: Sequence[Row]) -> str:
@@ -138,16 +162,17 @@ def _grade(seed: str, journal: Mapping[str, Finding], box: Sandbox, folder: Path
     student = folder.parent.name
     try:
         findings, keys, submission = grade_folder(folder, student, seed, box, journal, box.confined)
+        new = {key: findings[question] for question, key in keys.items() if key not in journal}
     except Exception as error:
-        print(f"{student}: {type(error).__name__}: {error}", file=sys.stderr)
+        print(one_line(f"{student}: {type(error).__name__}: {error}"), file=sys.stderr)
         reason = f"the grader itself failed on this submission: {type(error).__name__}."
         return Graded(student, {q.name: Finding(NOT_GRADED, "", reason) for q in ALL}, {}, [("", reason)], {})
     notes = [("", f.message) for f in dict.fromkeys(findings.values()) if f.status == NOT_GRADED]
     notes += [(question, finding.message) for question, finding in findings.items() if finding.mistake == "off_limits"]
     if submission is None:
-        return Graded(student, findings, keys, notes, {})
+        return Graded(student, findings, new, notes, {})
     notes += [("", note) for note in submission.notes]
-    return Graded(student, findings, keys, notes, _answers(submission))
+    return Graded(student, findings, new, notes, _answers(submission))
 
 
 def _answers(submission: Submission) -> dict[str, str]:
@@ -161,7 +186,7 @@ def _answers(submission: Submission) -> dict[str, str]:
 
 
 def _lines(text: str) -> str:
-    return "\n".join(line.rstrip() for line in text.splitlines() if line.strip())
+    return "\n".join(each.rstrip() for each in text.splitlines() if each.strip())
 
 
 def _others(student: str, who: Sequence[str]) -> str:

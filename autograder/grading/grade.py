@@ -7,6 +7,7 @@ question alone, so that grading again gives the same.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,7 +22,9 @@ from autograder.grading.seed import inputs_seed
 from autograder.grading.submission import NotReadable, Submission, find, read
 from autograder.sandbox.sandbox import Sandbox, SandboxError
 
+SECONDS = 60.0  # for the answers of a submission: right ones take less than one, even on a busy machine
 NOT_YET = Finding(NOT_GRADED, "sandbox", "this answer was not graded: run the command once more.")
+TOO_LONG = Finding(NOT_GRADED, "", f"not run: the answers before it took the {SECONDS:g} seconds of a submission.")
 
 
 def grade_folder(
@@ -46,6 +49,7 @@ def grade(
     """Findings and journal keys by question."""
     findings, keys = {}, {}
     digest = submission.digest()
+    deadline = time.monotonic() + SECONDS
     for question in ALL:
         if question.kind == "written":
             findings[question.name] = written(question, submission)
@@ -53,12 +57,22 @@ def grade(
         number = inputs_seed(seed, student, question.name)
         key = journal_key(question, digest, number, confined)
         finding = journal.get(key)
+        if finding is None and time.monotonic() > deadline:
+            finding = TOO_LONG
         if finding is None:
-            finding = in_sandbox(question, submission, number, box) if box else NOT_YET
+            finding = _alone(question, submission, number, box) if box else NOT_YET
         findings[question.name] = finding
         if finding.mistake != "sandbox":
             keys[question.name] = key
     return findings, keys
+
+
+def _alone(question: Question, submission: Submission, number: int, box: Sandbox) -> Finding:
+    """``in_sandbox``; an error of ours costs no other answer anything."""
+    try:
+        return in_sandbox(question, submission, number, box)
+    except Exception as error:
+        return Finding(NOT_GRADED, "sandbox", f"the grader itself failed on this answer: {type(error).__name__}.")
 
 
 def in_sandbox(question: Question, submission: Submission, number: int, box: Sandbox) -> Finding:
@@ -82,8 +96,7 @@ def in_sandbox(question: Question, submission: Submission, number: int, box: San
     if not verdict.mistake:
         return Finding(GRADED, "", "Right.")
     shown = _on_example(question, submission, box) if seen.event is None else ""
-    sentence = verdict.sentence.encode(errors="replace").decode()  # an error may quote half a character
-    return Finding(GRADED, verdict.mistake, sentence, shown)
+    return Finding(GRADED, verdict.mistake, verdict.sentence, shown)
 
 
 def _on_example(question: Question, submission: Submission, box: Sandbox) -> str:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
+
+import msgspec
 
 import adamw_pset
 from adamw_pset.files import tree_hash
 from autograder.assignment.places import AUTOGRADER
 from autograder.assignment.questions import Question
-from autograder.grading.finding import Finding
+from autograder.grading.finding import BY_HAND, GRADED, NOT_GRADED, Finding
 
 PACKAGE = Path(adamw_pset.__file__).parent
 WINGS = ("assignment", "confined", "sandbox", "grading", "source")  # of autograder, which see and judge answers
+_LINE = msgspec.json.Decoder(dict[str, tuple[Literal[GRADED, BY_HAND, NOT_GRADED], str, str, str]])  # type: ignore[valid-type]
 
 
 def journal_key(question: Question, digest: str, number: int, confined: bool) -> str:
@@ -36,25 +40,21 @@ def judged_by() -> str:
     return tree_hash(*package, *(AUTOGRADER / wing for wing in WINGS))
 
 
-def journalled(keys: Mapping[str, str], findings: Mapping[str, Finding]) -> str:
-    """A line of the journal: the findings of a submission by their keys; "" if there are none to keep."""
-    kept = {key: findings[question] for question, key in keys.items()}
-    return json.dumps(kept) + "\n" if kept else ""
+def journalled(findings: Mapping[str, Finding]) -> str:
+    """Findings by their keys as lines of the journal, each on its own: ASCII, whatever they quote."""
+    return "".join(f"{json.dumps({key: finding})}\n" for key, finding in findings.items())
 
 
 def read_journal(path: Path) -> dict[str, Finding]:
-    """Findings by key; a line that was cut off when the grader was killed is passed over."""
+    """Findings by key; a line that cannot be read costs what it held, which is then graded again."""
     journal: dict[str, Finding] = {}
-    if path.exists():
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                journal |= {key: Finding(*finding) for key, finding in json.loads(line).items()}
-            except (ValueError, TypeError, AttributeError):
-                continue
-        text = path.read_text(encoding="utf-8", errors="replace")
-        if text and not text.endswith("\n"):
-            with open(path, "a", encoding="utf-8") as file:
-                file.write("\n")
+    content = path.read_bytes() if path.exists() else b""
+    for line in content.split(b"\n"):
+        with contextlib.suppress(msgspec.DecodeError):
+            journal |= {key: Finding(*parts) for key, parts in _LINE.decode(line).items()}
+    if content and not content.endswith(b"\n"):  # the grader was killed as it wrote
+        with open(path, "ab") as file:
+            file.write(b"\n")
     return journal
 
 

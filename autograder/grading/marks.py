@@ -8,13 +8,16 @@ from __future__ import annotations
 import contextlib
 import math
 import sqlite3
-from collections.abc import Iterable, Mapping
+import unicodedata
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from autograder.assignment.places import NAME
 from autograder.assignment.questions import QUESTIONS
 from autograder.grading.finding import BY_HAND, GRADED, Row
+from autograder.grading.plain_text import name_of, visible
 from autograder.grading.spreadsheet import plain, read_sheet
 
 COLUMNS = ("student", "question", "score", "comment")
@@ -71,6 +74,33 @@ def read_penalties(path: Path) -> dict[str, float]:
     return {student: penalty for student, penalty in found if penalty}
 
 
+def matched(
+    marks: Mapping[tuple[str, str], Mark], students: Collection[str]
+) -> tuple[dict[tuple[str, str], Mark], list[str]]:
+    """The marks of these students, and a note on each other student that has some.
+
+    Names are compared letter by letter; only where one writes an accent as a letter of its own and the
+    other does not, they meet.  A mark that two names could mean is given to neither.
+    """
+    composed: dict[str, list[str]] = defaultdict(list)
+    for student in students:
+        composed[unicodedata.normalize("NFC", student)].append(student)
+    found: dict[tuple[str, str], Mark] = {}
+    notes: dict[str, None] = {}
+    for (given, question), mark in marks.items():
+        name = name_of(given)
+        meant = [name] if name in students else composed[unicodedata.normalize("NFC", name)]
+        if len(meant) != 1 or (meant[0], question) in found:
+            notes[f"{name!r}: marks, but nothing was handed in" if not meant else f"{name!r}: marks for two names"] = (
+                None
+            )
+            continue
+        if meant[0] != name:
+            notes[f"{name!r}: marks, given to {meant[0]!r}: the accents are written in another way"] = None
+        found[meant[0], question] = mark
+    return found, list(notes)
+
+
 def with_marks(table: Iterable[Row], marks: Mapping[tuple[str, str], Mark]) -> list[Row]:
     """The lines of ``grades.csv`` with the scores that people gave in the place of the grader's."""
     return [_marked(row, marks.get((row.student, row.question))) for row in table]
@@ -98,15 +128,16 @@ def _csv(path: Path) -> dict[tuple[str, str], Mark]:
     lines: dict[tuple[str, str], int] = {}
     for line, cells in sheet.rows:
         found = {name: plain(cell.strip()) for name, cell in zip(sheet.header, cells, strict=True)}
+        found["student"] = plain(cells[sheet.header.index("student")])  # "ann " is another student than "ann"
         key, where = (found["student"], found["question"]), f"{path}, line {line}"
-        if not found["student"]:
+        if not found["student"].strip():
             raise ValueError(f"{where}: no student is named")
         _check_question(found["question"], where)
         if key in marks:
             raise ValueError(f"{where}: {key[1]} of {key[0]} stands in line {lines[key]} already")
         score = _number(found["score"], where) if found["score"] else None
         _check_score(score, key[1], where)
-        marks[key], lines[key] = Mark(score, found.get("comment", "")), line
+        marks[key], lines[key] = Mark(score, visible(found.get("comment", ""))), line
     return {key: mark for key, mark in marks.items() if mark != (None, "", False)}
 
 
@@ -129,9 +160,9 @@ def _gradebook(path: Path) -> dict[tuple[str, str], Mark]:
         question, where = cell.removeprefix("check_"), f"{path}, {student}"
         score = auto if manual is None and extra else manual
         if waiting or score is None:
-            mark = Mark(None, comment, changed=manual is not None)
+            mark = Mark(None, visible(comment), changed=manual is not None)
         else:
-            mark = Mark(round(score + extra, 2), comment)
+            mark = Mark(round(score + extra, 2), visible(comment))
         if mark == (None, "", False):
             continue
         _check_question(question, where)

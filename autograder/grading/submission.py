@@ -11,6 +11,7 @@ import json
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -21,7 +22,10 @@ from adamw_pset.checks.notebook_source import PLACEHOLDER, without_magics
 from autograder.assignment.places import NAME, RELEASED
 from autograder.assignment.questions import ALL, QUESTIONS
 
-LARGEST = 256 << 20  # bytes; a notebook with all its figures has one or two million
+LARGEST = 48 << 20  # bytes; a notebook with all its figures has one or two million
+PARTS = 2_000_000  # lists, objects and values in it, each a hundred bytes once read
+NOTEBOOKS = 5  # that are looked into, where none has the expected name
+CELLS, TEXT = 2000, 4 << 20  # cells, and letters in all of them
 
 
 class NotReadable(Exception):
@@ -85,7 +89,7 @@ def find(folder: Path) -> tuple[Path, tuple[str, ...]]:
         return expected, ()
     if not others:
         raise NotReadable(f"there is no notebook in {folder.name}")
-    if len(others) > 1:
+    if 1 < len(others) <= NOTEBOOKS:
         others = [path for path in others if _mentions_questions(path)]
     if len(others) != 1:
         raise NotReadable(f"there is no {NAME}.ipynb, and several notebooks that may be meant")
@@ -97,6 +101,8 @@ def read(path: Path) -> Submission:
     cells = list(_cells(_notebook(_text(path))))
     if not cells:
         raise NotReadable("the notebook has no cells")
+    if len(cells) > CELLS:
+        raise NotReadable(f"the notebook has {len(cells)} cells, and {CELLS} are read at most")
     found: list[tuple[str, str, str]] = []
     pictures = {}
     for number, cell in enumerate(cells, start=1):
@@ -105,9 +111,11 @@ def read(path: Path) -> Submission:
             text = "".join(part for part in text if isinstance(part, str))
         if kind not in ("code", "markdown", "raw", "heading") or not isinstance(text, str):
             raise NotReadable(f"cell {number} is not a notebook's cell")
-        found.append((kind, _id(cell), text))
+        found.append((kind, _id(cell), text.encode(errors="replace").decode()))  # JSON can hold half a character
         if images := list(_images(cell)):
             pictures[number] = images
+    if (letters := sum(len(text) for _, _, text in found)) > TEXT:
+        raise NotReadable(f"the cells hold {letters >> 20} million letters, and {TEXT >> 20} are read at most")
     return Submission(tuple(found), tuple(_notes(found)), pictures)
 
 
@@ -135,6 +143,8 @@ def _text(path: Path) -> str:
 
 
 def _notebook(text: str) -> dict[str, Any]:
+    if sum(map(text.count, "[{,")) > PARTS:
+        raise NotReadable("the file has millions of parts: clear the outputs, hand in again")
     try:
         notebook = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -195,8 +205,8 @@ def _mentions_questions(path: Path) -> bool:
 
 
 def _notes(cells: Sequence[tuple[str, str, str]]) -> Iterator[str]:
-    ids = [id for _, id, _ in cells if id]
-    if repeated := sorted({id for id in ids if ids.count(id) > 1}):
+    ids = Counter(id for _, id, _ in cells if id)
+    if repeated := sorted(id for id, times in ids.items() if times > 1):
         yield f"more than one cell for {', '.join(repeated)}"
     if missing := [question.name for question in ALL if question.name not in ids]:
         yield f"no cell with the id of {', '.join(missing) if len(missing) < len(ALL) else 'any question'}"

@@ -7,8 +7,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -25,11 +25,12 @@ from autograder.grading.batch import JOURNAL, grade_all, students
 from autograder.grading.finding import BANNER, BY_HAND, NOT_GRADED, Finding
 from autograder.grading.grade import grade_folder, score
 from autograder.grading.journal import read_journal
-from autograder.grading.marks import CHANGED, Mark, read_marks, read_penalties
+from autograder.grading.marks import CHANGED, Mark, matched, read_marks, read_penalties
+from autograder.grading.plain_text import name_of, visible
 from autograder.grading.public_example import PASSES, Example
 from autograder.returning import graded_notebook, svg
 from autograder.returning.graded_notebook import Answer
-from autograder.returning.safe_markdown import prose, visible
+from autograder.returning.safe_markdown import prose
 
 PAGES, GENERATOR = "feedback", "adamw_pset feedback"
 WIDEST, PICTURES = 800, 10  # pixels of a picture, pictures of an answer: a phone has to load them
@@ -72,19 +73,22 @@ def give_back(
     as a gradebook what is taken off for handing in late.
     Pages of students who are gone are removed.
     """
-    given = read_marks(marks) if marks is not None else {}
+    names = students(submitted)
+    given, notes = matched(read_marks(marks) if marks is not None else {}, {name_of(name) for name in names})
     penalties = read_penalties(marks) if marks is not None else {}
     grade_all(submitted, out, seed, jobs=jobs, confined=confined, progress=progress)
     journal = read_journal(out / JOURNAL)
-    names = students(submitted)
     folder = out / PAGES
     back = []
     for name in tqdm(names, unit=" pages", disable=not progress):
+        student = name_of(name)
         found = found_in_journal(submitted / name / NAME, name, seed, confined, journal)
-        penalty = penalties.get(name, 0.0)
-        back.append(Returned(name, file_name(name), list(parts(name, *found, given)), penalty))
-        write_whole(folder / back[-1].file, page(name, back[-1].parts, penalty=penalty, confined=confined))
+        penalty = penalties.get(student, 0.0)
+        back.append(Returned(student, file_name(student), list(parts(student, *found, given)), penalty))
+        write_whole(folder / back[-1].file, page(student, back[-1].parts, penalty=penalty, confined=confined))
     _remove_stale(folder, {each.file for each in back})
+    for note in notes:
+        print(note, file=sys.stderr)
     return back
 
 
@@ -115,7 +119,7 @@ def page(student: str, parts: Sequence[Part], *, penalty: float = 0.0, confined:
             unread=visible(_sentence(reasons.pop())) if lost and len(reasons) == 1 else "",
             total=_total(parts, penalty),
             penalty=f"{penalty:g}" if penalty else "",
-            parts=[_shown(part) for part in parts],
+            parts=[_shown_alone(part) for part in parts],
             frame=svg,
         )
     )
@@ -123,15 +127,11 @@ def page(student: str, parts: Sequence[Part], *, penalty: float = 0.0, confined:
 
 def file_name(student: str) -> str:
     """The name of a student's page: ``<student>.html``; a name too long for a file ends in a hash."""
-    raw = os.fsencode(student)
-    if len(raw) > LONGEST:
-        raw = raw[:LONGEST] + b"-" + hashlib.sha256(raw).hexdigest()[:16].encode()
-    return os.fsdecode(raw + b".html")
-
-
-def name_of(student: str) -> str:
-    """A student's name as text that can be shown, whatever bytes the folder's name has."""
-    return visible(os.fsencode(student).decode(errors="replace")).replace("\n", "[U+000A]").replace("\t", "[U+0009]")
+    name = name_of(student)
+    raw = name.encode()
+    if len(raw) <= LONGEST:
+        return f"{name}.html"
+    return f"{raw[:LONGEST].decode(errors='ignore')}-{hashlib.sha256(raw).hexdigest()[:16]}.html"
 
 
 @cache
@@ -182,6 +182,16 @@ def _total(parts: Sequence[Part], penalty: float) -> dict[str, Any]:
     }
 
 
+def _shown_alone(part: Part) -> dict[str, Any]:
+    """``_shown``; an answer or a comment that cannot be shown costs the rest of the page nothing."""
+    try:
+        return _shown(part)
+    except Exception as error:
+        said = f"What was written here could not be shown ({type(error).__name__})."
+        bare = part.finding._replace(example="")
+        return _shown(part._replace(answer=Answer(), comment="", finding=bare)) | {"comment": said}
+
+
 def _shown(part: Part) -> dict[str, Any]:
     """A question as the template takes it."""
     question = part.question
@@ -226,7 +236,7 @@ def _sentence(text: str) -> str:
 
 
 def prose_of(text: str) -> Any:
-    return prose(re.sub(r"!\[[^\]]*\] \(attachment:[^)\n]*\)", "(picture)", text)) if text.strip() else ""
+    return prose(re.sub(r"!\[[^]\[\n]{0,99}\] \(attachment:[^)\n]{0,99}\)", "(picture)", text)) if text.strip() else ""
 
 
 # --- the public example --------------------------------------------------------------------------------

@@ -14,21 +14,30 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import nbformat
+from latex2mathml import commands
+from latex2mathml.symbols_parser import SYMBOLS
 from PIL import Image
 
 from autograder.assignment.places import INSTRUCTOR, RELEASED
 from autograder.assignment.questions import QUESTIONS
 from autograder.grading.finding import Finding
 from autograder.grading.grade import score
+from autograder.grading.plain_text import visible
 from autograder.grading.submission import Submission
 
 PIXELS, PICTURES, LENGTH = 12_000_000, 60, 200_000  # of a picture, of a submission, of a text
+ENCODED, DRAWN, WIDE = 16 << 20, 1 << 20, 2000  # bytes of a picture as it came, and drawn anew; pixels in width
 REST = """# As handed in
 
 Cells and pictures of the submission that no question asks for. Nothing of it was run or checked."""
 RUBRIC = "rubric"  # the tag of cells for the grader alone
 PICTURE = "\n\n![picture {0}, as handed in](attachment:picture-{0}.png)"  # no answer can say so: see harmless
-FORBIDDEN = r"\\(?=(?:href|url|require|class|cssId|style|data|html\w*|unicode|includegraphics)\b)"
+# Commands of formulas that latex2mathml knows, less those that define others, make links, set styles, or draw
+# over what stands beside them.
+ACTIVE = (
+    r"href|class|style|unicode|verb|tag\*?|def|newcommand|newenvironment|DeclareMathOperator|(text|f?)color(box)?|rule|"
+    r"raise|lower|move(left|right)|(h|m)?(kern|skip|space)|Space|(math)?[lrc]lap|smash"
+)
 
 
 class Answer(NamedTuple):
@@ -88,33 +97,51 @@ def rebuilt(submission: Submission | None, findings: Mapping[str, Finding]) -> A
 
 
 def harmless(text: str) -> str:
-    """Markdown in which no HTML, no link and no command of a formula can do anything.
+    """Markdown in which no HTML, no link, no address and no command of a formula can do anything.
 
-    Formulas, lists, tables, code and emphasis stay as they are.
+    Formulas, lists, tables, code and emphasis stay as they are; of the commands of formulas, those that
+    draw mathematics.
     """
-    text = text[:LENGTH].replace("\0", "")
+    text = visible(text[:LENGTH])
     text = re.sub(r"<(?=[A-Za-z/!?])", "< ", text)  # a tag needs its name at once
     text = re.sub(r"\](?=[(\[:])", "] ", text)  # a link its address
-    return re.sub(FORBIDDEN, r"\\ ", text)
+    text = re.sub(r"&(?=#?\w{1,40};)", "& ", text)  # an entity may stand for anything
+    text = re.sub(r"(?<=\w):(?=//)|(?i:(?<=www)\.|(?<=mailto):)", r"\g<0> ", text)  # some readers make links of them
+    return re.sub(r"\\(?=([A-Za-z]+))", lambda found: "\\" if found[1] in _commands() else "\\ ", text)
 
 
-def picture(encoded: str, widest: int = 0) -> str | None:
+@cache
+def _commands() -> set[str]:
+    """The names of the commands that formulas may use."""
+    known = {*SYMBOLS}
+    for value in vars(commands).values():
+        known |= {value} if isinstance(value, str) else set(value) if isinstance(value, tuple | list | dict) else set()
+    names = {name.removeprefix("\\") for name in known if isinstance(name, str)}
+    return {name for name in names if not re.fullmatch(ACTIVE, name)}
+
+
+def picture(encoded: str, widest: int = WIDE) -> str | None:
     """A picture drawn anew as PNG, in base64; None if it is not one, or too large.
 
-    It is made at most ``widest`` pixels wide; 0 leaves its size as it is.
+    It is at most ``widest`` pixels wide, and smaller where it would have more than a megabyte.
     """
+    if len(encoded) > ENCODED:
+        return None
     try:
         with Image.open(io.BytesIO(base64.b64decode(encoded)), formats=("PNG", "JPEG")) as image:
             if image.width * image.height > PIXELS:
                 return None
-            drawn = io.BytesIO()
             copy = image.convert("RGBA" if image.mode in ("RGBA", "P", "LA") else "RGB")
-            if 0 < widest < copy.width:
-                copy = copy.resize((widest, max(1, copy.height * widest // copy.width)))
-            copy.save(drawn, "PNG")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        while True:
+            width = min(widest, copy.width)
+            if width < copy.width:
+                copy = copy.resize((width, max(1, copy.height * width // copy.width)))
+            copy.save(drawn := io.BytesIO(), "PNG")
+            if drawn.tell() <= DRAWN:
+                return base64.b64encode(drawn.getvalue()).decode()
+            widest = width // 2
+    except Exception:  # Pillow's plugins raise what their parsing stumbles over
         return None
-    return base64.b64encode(drawn.getvalue()).decode()
 
 
 def _answer(cell: Any, question: str, submission: Submission, shown: set[int]) -> None:

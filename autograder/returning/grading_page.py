@@ -26,6 +26,7 @@ from autograder.grading.batch import JOURNAL, grade_all
 from autograder.grading.finding import BY_HAND
 from autograder.grading.journal import read_journal
 from autograder.grading.marks import Mark, read_marks
+from autograder.grading.plain_text import name_of
 from autograder.returning import graded_notebook
 from autograder.returning.feedback import GENERATOR, PICTURES, WIDEST, environment, found_in_journal, prose_of
 from autograder.returning.graded_notebook import Answer
@@ -58,7 +59,7 @@ def write_grading_page(
         findings, answers = found_in_journal(submitted / student / NAME, student, seed, confined, journal)
         for question in ALL:
             if question.kind == "written" and findings[question.name].status == BY_HAND:
-                groups.setdefault((question.name, answers[question.name]), []).append(student)
+                groups.setdefault((question.name, answers[question.name]), []).append(name_of(student))
     write_whole(out / GRADING, page(groups, given, seed))
     return len(groups)
 

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import csv
 import math
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote_from_bytes
+from urllib.parse import quote
 
 import numpy as np
 
-from adamw_pset.checks.verdicts import sentence
+from adamw_pset.checks.verdicts import numbers, sentence
 from adamw_pset.files import write_whole
 from autograder.assignment.questions import ALL, QUESTIONS, Question
 from autograder.grading.batch import ATTENTION
 from autograder.grading.finding import BY_HAND, NOT_GRADED
-from autograder.grading.spreadsheet import plain
+from autograder.grading.spreadsheet import plain, read_sheet
 from autograder.returning import svg
-from autograder.returning.feedback import GENERATOR, PAGES, Part, Returned, environment, name_of
-from autograder.returning.safe_markdown import visible
+from autograder.returning.feedback import GENERATOR, PAGES, Part, Returned, environment
 
 REPORT = "report.html"
 ENOUGH = 30  # submissions: with fewer, the interval of a correlation is wider than 0.35 to either side
@@ -46,9 +43,9 @@ class Item(NamedTuple):
 
 def write_report(out: Path, back: Sequence[Returned]) -> None:
     """Write ``report.html`` to ``out``, from what was given back and ``attention.csv``."""
-    with open(out / ATTENTION, newline="", encoding="utf-8", errors="replace") as file:
-        rows = [{name: plain(cell) for name, cell in row.items()} for row in csv.DictReader(file)]
-        attention = [(row["student"], row["question"], row["what"]) for row in rows]
+    attention = [
+        (plain(student), question, plain(what)) for _, (student, question, what) in read_sheet(out / ATTENTION).rows
+    ]
     write_whole(out / REPORT, report(back, attention))
 
 
@@ -194,17 +191,13 @@ def _said(mistake: str) -> str:
         return "Wrong, and by no mistake that is known here."
     if mistake == "open":
         return "Nothing was answered."
-    return sentence(mistake, {})
+    return sentence(mistake, {}) if mistake in numbers()["sentences"] else mistake
 
 
 def _attention(back: Sequence[Returned], attention: Sequence[tuple[str, str, str]]) -> list[dict[str, Any]]:
     """By student what a person should look at, with the place of the student's page."""
     by_student: Mapping[str, list[tuple[str, str]]] = defaultdict(list)
     for student, question, what in attention:
-        by_student[name_of(student)].append((question, visible(what)))
-    named = [(name_of(each.student), _link(each.file)) for each in back]
-    return [{"student": name, "link": link, "what": by_student[name]} for name, link in named if name in by_student]
-
-
-def _link(file: str) -> str:
-    return f"{PAGES}/{quote_from_bytes(os.fsencode(file))}"
+        by_student[student].append((question, what))
+    pages = {each.student: f"{PAGES}/{quote(each.file)}" for each in back}
+    return [{"student": name, "link": pages.get(name, ""), "what": what} for name, what in by_student.items()]

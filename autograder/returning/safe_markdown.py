@@ -19,6 +19,8 @@ from markupsafe import Markup, escape
 from mdit_py_plugins.amsmath import amsmath_plugin
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
+from autograder.grading.plain_text import visible
+
 LENGTH, FORMULA = 20_000, 3_000  # characters that are set as Markdown, as a formula; more stays plain text
 TAGS = {
     "math",
@@ -60,16 +62,7 @@ ATTRIBUTES = {
     "maxsize": r"\d(?:\.\d+)?em",
 }
 DEFINITIONS = re.compile(r"\\(?:\w*command|\w?def|let|DeclareMathOperator|newenvironment)\b")
-INVISIBLE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
-)
 OFF = ["link", "image", "autolink", "html_inline", "html_block", "reference"]
-
-
-def visible(text: str) -> str:
-    """``text`` with characters that would hide, or turn the reading direction, shown by their number."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return INVISIBLE.sub(lambda found: f"[U+{ord(found[0]):04X}]", text)
 
 
 def prose(text: str) -> Markup:
@@ -79,7 +72,7 @@ def prose(text: str) -> Markup:
         return Markup('<pre class="plain">{}</pre>').format(text)
     try:
         return Markup(_markdown().render(text))
-    except RecursionError:  # brackets in brackets in brackets
+    except Exception:  # brackets in brackets, or what else the renderer stumbles over
         return Markup('<pre class="plain">{}</pre>').format(text)
 
 
