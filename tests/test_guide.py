@@ -20,6 +20,7 @@ from helpers.submissions import RIGHT
 from nbgrader.apps.nbgraderapp import NbGraderApp
 
 from adamw_pset import cli
+from adamw_pset.maps.measures import with_interval
 from autograder.__main__ import parser
 from autograder.assignment.questions import QUESTIONS
 from autograder.confined import lockdown
@@ -149,8 +150,7 @@ def value(figure: str, optimizer: str, column: str) -> list[float]:
 
 def said(numbers: list[float], digits: int, sign: str = "") -> str:
     """A value with its interval, as prose writes it: a true minus sign."""
-    middle, low, high = (f"{number:.{digits}f}".replace("-", "−") for number in numbers)
-    return f"{sign}{middle} [{low}, {high}]"
+    return sign + with_interval(*numbers, digits=digits)
 
 
 NUMBERS = [
@@ -162,12 +162,56 @@ NUMBERS = [
     f"{value('adam', 'adam_l2', 'good_fraction')[0]:.2f} above 90 %)",
     f"(about {value('notebook', 'adam_l2', 'best_accuracy')[0]:.2f} and "
     f"{value('notebook', 'adamw', 'best_accuracy')[0]:.2f} on this grid of 9 × 9",
+    f"{said(value('adam', 'adam_l2', 'best_turn'), 1)} degrees a step with ℓ2 and "
+    f"{said(value('adam', 'adamw', 'best_turn'), 1)} with AdamW",
+    f"{said(value('adam', 'adamw', 'best_timescale'), 2)} epochs (the card's",
 ]
 
 
 @pytest.mark.parametrize("words", NUMBERS)
 def test_each_number_of_the_commentary_is_measured(words: str) -> None:
     assert words in " ".join(COMMENTARY.split())
+
+
+MEASURED = {  # the tables of theory and measurement: rule, its figure and its name there
+    "SGD + ℓ2": ("sgd", "sgd"),
+    "SGDW": ("sgd", "sgdw"),
+    "Adam + ℓ2": ("adam", "adam_l2"),
+    "AdamW, eq. (1)": ("adam", "adamw"),
+    "AdamW, PyTorch's λ": ("conventions", "adamw_torch"),
+}
+
+
+@pytest.mark.parametrize("rule", MEASURED)
+def test_theory_stands_beside_what_was_measured(rule: str) -> None:
+    a, b, turn, slope = (
+        said(value(*MEASURED[rule], column), 2)
+        for column in ("turn_lr_power", "turn_decay_power", "turn_slope", "slope")
+    )
+    in_commentary = [line for line in COMMENTARY.splitlines() if f"| {a}, {b} | {turn} | {slope} |" in line]
+    assert [line.split(" | ")[0] for line in in_commentary] == [f"| {rule}"]
+    in_readme = [
+        line for line in README.splitlines() if f"| {a} | {b} | {turn} |" in line and line.endswith(f"{slope} |")
+    ]
+    assert [line.split(" | ")[1] for line in in_readme] == [rule]
+
+
+@pytest.mark.parametrize(
+    ("column", "digits"),
+    [
+        ("best_accuracy", 3),
+        ("good_fraction", 3),
+        ("slope", 2),
+        ("separability", 3),
+        ("two_line_regret", 3),
+        ("expected_best_of_8", 3),
+        ("best_turn", 1),
+        ("turn_slope", 2),
+    ],
+)
+def test_each_number_of_the_first_table_is_measured(column: str, digits: int) -> None:
+    cells = [said(value("adam", name, column), digits) for name in ("adam_l2", "adamw")]
+    assert " | ".join(cells) in README.replace("**", "")
 
 
 LAW = {  # rule: powers of (lr, decay) in the effective learning rate, from growth and shrinkage

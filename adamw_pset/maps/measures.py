@@ -136,11 +136,11 @@ def best_of(values: Map, accuracy: Map) -> float:
 
     With the turn for ``values``: by how much the best settings turn the weights.
     """
-    weight = np.exp((accuracy - accuracy.max()) / TEMPERATURE)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.where(weight > 0, np.log(values), 0.0)
-        found = float(np.exp((weight * logs).sum() / weight.sum()))
-    return found if np.isfinite(found) and found > 0 else float("nan")
+    known = np.isfinite(values) & (values > 0)  # not where runs diverged, which are far from the best
+    if not known[accuracy >= accuracy.max() - TEMPERATURE].any():
+        return float("nan")
+    weight = np.exp((accuracy[known] - accuracy.max()) / TEMPERATURE)
+    return float(np.exp(weight @ np.log(values[known]) / weight.sum()))
 
 
 class Maps(NamedTuple):

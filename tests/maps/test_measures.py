@@ -140,6 +140,14 @@ def test_the_powers_of_the_turn(a: float, b: float) -> None:
     assert card["best_turn"] == pytest.approx(10 * 10 ** (-1.5 * a - 2 * b), rel=0.02)
 
 
+def test_the_best_turn_is_told_beside_runs_that_diverged() -> None:
+    diverged = np.zeros((13, 25), bool)
+    diverged[12, 20:] = True
+    turn = np.where(diverged, np.nan, powers(0, 0, 8))
+    card = tuning_card(table(np.where(diverged, np.nan, diagonal(-1)), diverged=diverged, turn=turn))
+    assert card.loc["adamw", "best_turn"] == pytest.approx(8)
+
+
 def test_along_a_line_the_two_powers_cannot_be_told_apart() -> None:
     accuracy = np.where(Y + 2 + X + 1.5 == 0, 0.95, 0.5)
     assert np.isnan(tuning_card(table(accuracy, turn=powers(1 / 2, 1 / 2))).loc["adamw", "turn_slope"])
