@@ -27,7 +27,8 @@ from adamw_pset.off_limits import OffLimits, refused
 from adamw_pset.rule import State
 
 Array = NDArray[np.float64]
-Record = dict[str, Array]  # a rule: theta (steps, ...), t (steps,), m, v after the last; else: value
+# A rule: theta (steps, ...), t (steps,), m and v after the last step, first_t, first_m, first_v; else: value.
+Record = dict[str, Array]
 Input = Mapping[str, Any]  # one trial, as written in the file of worked numbers
 
 
@@ -137,7 +138,7 @@ def _trajectory(rule: Callable[..., Any], trial: Input, dtype: torch.dtype, chan
     state: Any = State.zeros(theta)
     if trial["start"]:
         state = State(trial["start"]["t"], *(torch.tensor(trial["start"][k], dtype=dtype) for k in ("m", "v")))
-    thetas, ts = [], []
+    thetas, ts, first = [], [], {}
     for row in trial["grads"]:
         grad = torch.tensor(row, dtype=dtype)
         before = copy.deepcopy((theta, grad, state))
@@ -151,9 +152,10 @@ def _trajectory(rule: Callable[..., Any], trial: Input, dtype: torch.dtype, chan
         theta, state = _step(result, before[0], rule)
         thetas.append(to_array(theta))
         ts.append(float(to_array(state.t).mean()))
+        first = first or {f"first_{name}": to_array(getattr(state, name)) for name in ("t", "m", "v")}
         theta, state = theta.detach().clone(), State(*map(_detached, state))
     m, v = to_array(state.m), to_array(state.v)
-    return {"theta": np.array(thetas), "t": np.array(ts), "m": m, "v": v}
+    return {"theta": np.array(thetas), "t": np.array(ts), "m": m, "v": v, **first}
 
 
 def _detached(value: Any) -> Any:
@@ -205,7 +207,7 @@ def _function(inputs: Sequence[Input], function: Callable[..., Any]) -> Observat
     changed: set[str] = set()
     try:
         for trial in inputs:
-            arguments = {name: _argument(value) for name, value in trial.items()}
+            arguments = {name: argument(value) for name, value in trial.items()}
             kept = copy.deepcopy(arguments)
             _fits(function, *arguments.values())
             result = call(function, *arguments.values())
@@ -219,7 +221,7 @@ def _function(inputs: Sequence[Input], function: Callable[..., Any]) -> Observat
     return Observation(records, None, (Event("changed_in_place", what),) if changed else ())
 
 
-def _argument(value: Any) -> Any:
+def argument(value: Any) -> Any:
     if isinstance(value, Mapping):
         return pd.DataFrame({name: list(column) for name, column in value.items()})
     return np.array(value, dtype=np.float64) if isinstance(value, list) else value

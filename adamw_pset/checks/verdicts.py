@@ -8,19 +8,44 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from textwrap import wrap
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from adamw_pset.checks.diagnosis import diagnose
 from adamw_pset.checks.notebook_source import failed_to_run, this_notebook, written_answers
-from adamw_pset.checks.run_answer import Array, Event, Observation, Record, observe
+from adamw_pset.checks.run_answer import Array, Event, Observation, Record, argument, observe
 from adamw_pset.display import in_notebook, show
 
 WIDTH = 88  # of a message: JupyterLab breaks longer lines in the middle of words
+MOST_SAID, JOIN = 3, "+"  # mistakes that are named at once; what stands between their ids
+COUNTS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven")
+ALIAS = (
+    " (θ is changed in place, and -= changes the tensor under all its names: an old θ kept as old = theta is the "
+    "same tensor, and holds the new numbers too.)"
+)
+TRIALS = {
+    "usual": "several steps from a state of zeros",
+    "no decay": "a decay of 0",
+    "given state": "a start from a given state",
+    "small gradients": "small gradients",
+    "defaults": "the default β and ε",
+    "given state, no decay": "a start from a given state and a decay of 0",
+}
+UNEXPLAINED = {
+    "t": "The t that is handed on is wrong, and by no mistake that is known here.",
+    "m": "The m that is handed on is wrong, and by no mistake that is known here.",
+    "v": "The v that is handed on is wrong, and by no mistake that is known here.",
+    "the step": "The step of θ, with this t, m and v and a decay of 0, is wrong by no mistake that is known here.",
+    "the decay": "What θ loses beside the step is wrong, and by no mistake in the decay that is known here.",
+}
+NOTHING_TO_CALL = ("open", "not_a_function", "a_class", "off_limits", "argument_name", "wrong_signature")
+STEP_BY_STEP = "The first steps come out right, and later ones do not: look at what is carried over to the next."
 
 
 class CheckFailed(Exception):
@@ -64,7 +89,7 @@ def check(question: str, answer: Any) -> None:
         raise NotAnswered(f"○ {question}: {verdict.sentence} Fill in its cell and run it, then run this one again.")
     if worked["kind"] == "rule" and observation.records:
         _draw(question, observation.records[0], worked)
-    raise CheckFailed(f"✗ {question}: {verdict.sentence}")
+    raise CheckFailed(f"✗ {question}: {verdict.sentence}{_shown(question, worked, observation)}")
 
 
 def open_questions() -> dict[str, Any]:
@@ -119,14 +144,42 @@ def judge(worked: Any, observation: Observation) -> Verdict:
     parts, tolerance = worked["parts"], worked["tolerance"]
     wrong = _first_difference(records, expected, parts, tolerance)
     if wrong is None:
-        return _say(observation.remarks[0]) if observation.remarks else Verdict("", "right")
-    for known in worked["mistakes"]:
-        if _first_difference(records, [_arrays(r) for r in known["records"]], parts, tolerance) is None:
-            return _say(Event(known["id"], {"what": "an argument"}))
+        return _remarked(observation.remarks[0]) if observation.remarks else Verdict("", "right")
     for remark in observation.remarks:
         if remark.id == "not_repeatable":
             return _say(remark)
-    return Verdict("unknown", _where_to_look(worked, records, expected, *wrong))
+    for known in worked["mistakes"]:
+        if _first_difference(records, [_arrays(r) for r in known["records"]], parts, tolerance) is None:
+            return _several((known["id"],), observation.remarks)
+    if worked["kind"] != "rule":
+        return Verdict("unknown", _where_to_look(records, expected, wrong[0]))
+    found = diagnose(worked, records)
+    if found.mistakes and not found.unknown:
+        return _several(found.mistakes, observation.remarks)
+    said = [_several(found.mistakes, ()).sentence] if found.mistakes else []
+    said += [UNEXPLAINED[part] for part in found.unknown] or [STEP_BY_STEP]
+    return Verdict("unknown", " ".join([*said, *_what_is_right(worked, records, expected)]))
+
+
+def _several(mistakes: Sequence[str], remarks: Sequence[Event]) -> Verdict:
+    """The verdict that names ``mistakes``, the first to mend in front, and what was changed in place."""
+    changed = next((remark.details["what"] for remark in remarks if remark.id == "changed_in_place"), "")
+    details = {"what": changed or "an argument", "alias": ALIAS if "theta" in changed else ""}
+    ids = [*mistakes]
+    if changed and not (details["alias"] and "decay_on_new_theta" in ids):
+        ids += ["changed_in_place"] * ("changed_in_place" not in ids)
+    said = [sentence(mistake, details) for mistake in ids]
+    if len(ids) == 1:
+        return Verdict(ids[0], said[0])
+    many = f"{COUNTS[len(ids)]} mistakes" if len(ids) < len(COUNTS) else "Many mistakes"
+    head = f"{many}." if len(ids) <= MOST_SAID else f"{many}, the first to mend in front."
+    said = [f"{nth}: {text}" for nth, text in zip(("First", "Second", "Third"), said, strict=False)]
+    return Verdict(JOIN.join(ids), " ".join([head, *said]))
+
+
+def single(mistake: str) -> list[str]:
+    """The ids of the mistakes that a verdict names together."""
+    return mistake.split(JOIN)
 
 
 @cache
@@ -146,8 +199,16 @@ def _say(event: Event) -> Verdict:
     return Verdict(event.id, sentence(event.id, event.details))
 
 
+def _remarked(event: Event) -> Verdict:
+    verdict = _say(event)
+    right = "The numbers are right, but " if event.id == "changed_in_place" else ""
+    return verdict._replace(sentence=right + verdict.sentence)
+
+
 def sentence(mistake: str, details: Mapping[str, str]) -> str:
     """The sentence of a mistake, its {names} filled from ``details``, or "…" where they have none."""
+    if JOIN in mistake:
+        return " ".join(sentence(each, details) for each in single(mistake))
     said = numbers()["sentences"][mistake]
     return re.sub(r"\{([a-z]+)\}", lambda name: details.get(name[1], "…"), said)
 
@@ -174,38 +235,124 @@ def _differ(ours: Array, theirs: Array, tolerance: float) -> int | None:
     """The first row in which two arrays differ by more than ``tolerance`` of the largest number."""
     if ours.shape != theirs.shape:
         return 0
-    finite = theirs[np.isfinite(theirs)]
-    size = abs(finite).max() if finite.size else 1.0
-    same = np.isclose(ours, theirs, rtol=0, atol=tolerance * max(size, 1e-6), equal_nan=True)
+    same = _same(ours, theirs, tolerance)
     if same.all():
         return None
     return int(np.argwhere(~same)[0][0]) if same.ndim else 0
 
 
-def _where_to_look(worked: Any, records: list[Record], expected: list[Record], trial: int, part: str, step: int) -> str:
-    """For a mistake that nobody has named yet: what is right, and where it first goes wrong."""
-    if worked["kind"] != "rule":
-        ours, theirs = records[trial]["value"], expected[trial]["value"]
-        if ours.shape != theirs.shape and not theirs.shape:
-            return f"One number is asked for, and this is an array of shape {ours.shape}."
-        if ours.shape != theirs.shape:
-            return f"The shape is {ours.shape}, and it should be {theirs.shape}."
-        return "The numbers are not right, and not by any mistake that is known here. Try it on paper."
-    if part != "theta":
-        return f"θ comes out right, but {part} in the state that is handed on does not."
-    no_decay = [t["name"] for t in worked["inputs"]].index("no decay")
-    hints = []
-    if _differ(records[no_decay]["theta"], expected[no_decay]["theta"], worked["tolerance"]) is None:
-        hints.append("With a decay of 0 everything is right, so the decay is where to look.")
-    else:
-        hints.append("It is wrong with a decay of 0 too, so look at the step before the decay.")
-    if step > 0:
-        first = "first step comes" if step == 1 else f"first {step} steps come"
-        hints.append(f"The {first} out right: look at what is carried over to the next.")
+def _same(ours: Array, theirs: Array, tolerance: float) -> NDArray[np.bool_]:
+    finite = theirs[np.isfinite(theirs)]
+    size = abs(finite).max() if finite.size else 1.0
+    return np.isclose(ours, theirs, rtol=0, atol=tolerance * max(size, 1e-6), equal_nan=True)
+
+
+def _where_to_look(records: list[Record], expected: list[Record], trial: int) -> str:
+    """For a mistake in a function that nobody has named yet: where it goes wrong."""
+    ours, theirs = records[trial]["value"], expected[trial]["value"]
+    if ours.shape != theirs.shape and not theirs.shape:
+        return f"One number is asked for, and this is an array of shape {ours.shape}."
+    if ours.shape != theirs.shape:
+        return f"The shape is {ours.shape}, and it should be {theirs.shape}."
+    return "The numbers are not right, and not by any mistake that is known here. Try it on paper."
+
+
+def _what_is_right(worked: Any, records: list[Record], expected: list[Record]) -> Iterator[str]:
+    """For a rule's mistake that nobody has named yet: which parts and which trials are right."""
+    parts, tolerance = worked["parts"], worked["tolerance"]
+    right = [part for part in parts if _first_difference(records, expected, [part], tolerance) is None]
+    if right:
+        names = ["θ" if part == "theta" else part for part in right]
+        yield f"{_listed(names)} {'is' if len(right) == 1 else 'are'} right in every trial."
+    whole = [
+        TRIALS[trial["name"]]
+        for trial, ours, theirs in zip(worked["inputs"], records, expected, strict=True)
+        if _first_difference([ours], [theirs], parts, tolerance) is None
+    ]
+    yield f"All is right in the trial with {_listed(whole)}, and in no other." if whole else "No trial is all right."
     if "hidden" not in worked:
-        ours, theirs = records[trial]["theta"][step].flat[0], expected[trial]["theta"][step].flat[0]
-        hints.append(f"In step {step + 1} the first coordinate of θ is {ours:.4f}, not {theirs:.4f}.")
-    return " ".join(hints)
+        yield _first_wrong_number(records, expected, parts, tolerance)
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+def _first_wrong_number(records: list[Record], expected: list[Record], parts: list[str], tolerance: float) -> str:
+    found = _first_difference(records, expected, parts, tolerance)
+    assert found is not None
+    trial, part, step = found
+    ours, theirs = records[trial][part], expected[trial][part]
+    if ours.shape != theirs.shape:
+        return f"{part} has the shape {ours.shape}, and should have {theirs.shape}."
+    place = tuple(np.argwhere(~_same(ours, theirs, tolerance))[0])
+    mine, right = float(ours[place]), float(theirs[place])
+    digits = next((n for n in range(4, 17) if f"{mine:.{n}g}" != f"{right:.{n}g}"), 17)
+    index = ", ".join(map(str, place[1:] if part == "theta" else place))
+    where = f"in step {step + 1} " if part in ("theta", "t") else ""
+    name = "t" if part == "t" else f"{'θ' if part == 'theta' else part}[{index}]"
+    return f"For one, {where}{name} is {mine:.{digits}g}, not {right:.{digits}g}."
+
+
+# --- a call that shows what is wrong ---------------------------------------------------------------
+
+
+def example(question: str, trial: int) -> tuple[Any, ...]:
+    """The arguments on which ``check`` tries a function in one of its trials, counted from 1."""
+    inputs = _worked(question)["inputs"]
+    return tuple(argument(value) for value in inputs[trial - 1].values())
+
+
+def _shown(question: str, worked: Any, observation: Observation) -> str:
+    """The call that goes wrong, as lines that can be pasted into a cell; "" if there is none to show."""
+    records, trial, step = observation.records, len(observation.records), None
+    if not observation.event:
+        expected = [_arrays(record) for record in worked["expected"]]
+        first = [_first_difference([a], [b], worked["parts"], worked["tolerance"]) for a, b in zip(records, expected)]
+        wrong = [(found[2], found[1] != "theta", i) for i, found in enumerate(first) if found]
+        if not wrong:
+            return ""
+        step, _, trial = min(wrong)
+    elif trial >= len(worked["inputs"]) or observation.event.id in NOTHING_TO_CALL:
+        return ""
+    given = worked["inputs"][trial]
+    if worked["kind"] != "rule":
+        said = [_call_of_function(question, given, trial)]
+        where = "Here it goes wrong:"
+    else:
+        said = _call_of_rule(question, given, len(given["grads"]) if step is None else step + 1)
+        where = "Here it goes wrong" + (f", from a state with t = {given['start']['t']}:" if given["start"] else ":")
+    result = _right_result(worked, trial, step)
+    return "\n".join(["", where, *(f"    {line}" for line in said), *([f"    # right: {result}"] if result else [])])
+
+
+def _right_result(worked: Any, trial: int, step: int | None) -> str:
+    if step is None:
+        return ""
+    record = worked["expected"][trial]
+    right = record["theta"][step] if worked["kind"] == "rule" else record["value"]
+    text = json.dumps(right)
+    return text if len(text) < WIDTH - 16 else ""
+
+
+def _call_of_function(question: str, given: Mapping[str, Any], trial: int) -> str:
+    if any(isinstance(value, Mapping) for value in given.values()):
+        return f'{question}(*adamw_pset.checks.example("{question}", {trial + 1}))'
+    values = (f"np.array({value})" if isinstance(value, list) else repr(value) for value in given.values())
+    return f"{question}({', '.join(values)})"
+
+
+def _call_of_rule(question: str, given: Mapping[str, Any], steps: int) -> list[str]:
+    start = given["start"]
+    tensor = "torch.tensor({}, dtype=torch.float64)".format
+    state = f"State({start['t']}, {tensor(start['m'])}, {tensor(start['v'])})" if start else "State.zeros(theta)"
+    hyper = ", ".join(f"{name}={value}" for name, value in given["hyper"].items())
+    call = f"theta, state = {question}(theta, grad, state, {hyper})"
+    head = [f"theta = {tensor(given['theta'])}", f"state = {state}"]
+    grads = given["grads"][:steps]
+    if len(grads) == 1:
+        return [*head, f"grad = {tensor(grads[0])}", call, "print(theta, state)"]
+    return [*head, f"for grad in {tensor(grads)}:", f"    {call}", "    print(theta, state)"]
 
 
 def _draw(question: str, record: Record, worked: Any) -> None:

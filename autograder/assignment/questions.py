@@ -74,7 +74,7 @@ def _signed(rng: Generator, low: float, high: float, *shape: int) -> Any:
 
 
 def _trials(decay: str, adaptive: bool) -> Callable[[Generator], list[Input]]:
-    """Five short runs of a rule, each there to show some mistakes."""
+    """Six short runs of a rule, each there to show some mistakes; what each is, is said in ``verdicts``."""
 
     def draw(rng: Generator) -> list[Input]:
         def hyper(**changed: float) -> dict[str, float]:
@@ -84,22 +84,25 @@ def _trials(decay: str, adaptive: bool) -> Callable[[Generator], list[Input]]:
                 values |= {"beta2": _uniform(rng, 0.55, 0.65), "eps": _uniform(rng, 0.15, 0.25)}
             return values | changed
 
-        def trial(name: str, steps: int, shape: list[int], size: float, **changed: Any) -> Input:
+        def trial(name: str, steps: int, shape: list[int], size: float, **changed: Any) -> dict[str, Any]:
             theta, grads = _signed(rng, 0.5, 2, *shape), _signed(rng, size / 4, size, steps, *shape)
             start = None
-            if name == "given state":
+            if name.startswith("given state"):
                 v = _uniform(rng, 0.05, 0.5, *shape) if adaptive else np.zeros(shape).tolist()
                 start = {"t": 3, "m": _signed(rng, 0.1, 0.5, *shape), "v": v}
-            values = {"name": name, "theta": theta, "grads": grads, "start": start}
-            return values | {"hyper": changed or hyper()}
+            return {"name": name, "theta": theta, "grads": grads, "start": start, "hyper": changed or hyper()}
 
-        small = {"eps": 1e-3} if adaptive else {}
+        small = {"eps": 5e-3} if adaptive else {}
+        large = {"eps": 0.5} if adaptive else {}  # ε above some √v̂
+        defaults = trial("defaults", 2, [2], 1.0, lr=_uniform(rng, 0.2, 0.4), **{decay: _uniform(rng, 0.15, 0.3)})
+        defaults["grads"][0][0], defaults["theta"][0] = 2e-10, 3e-10  # show an ε of 1e-8 and less
         return [
             trial("usual", 4, [3], 1.0),
-            trial("no decay", 3, [3], 1.0, **hyper(**{decay: 0.0})),
+            trial("no decay", 3, [3], 0.6, **hyper(**{decay: 0.0}, **large)),
             trial("given state", 2, [2, 2], 1.0),
             trial("small gradients", 3, [2], 4e-3, **hyper(**small)),
-            trial("defaults", 2, [2], 1.0, lr=_uniform(rng, 0.2, 0.4), **{decay: _uniform(rng, 0.15, 0.3)}),
+            defaults,
+            trial("given state, no decay", 1, [2, 2], 12.0, **hyper(**{decay: 0.0})),
         ]
 
     return draw

@@ -6,6 +6,7 @@ python -m autograder.assignment.worked_numbers --check    says whether that file
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import sys
@@ -14,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 import adamw_pset.checks
 from adamw_pset.checks.run_answer import Input, Record, observe
 from adamw_pset.files import write_whole
-from autograder.assignment.answer_sources import compiled, reference
-from autograder.assignment.mistakes import SENTENCES, known
+from autograder.assignment.answer_sources import ADAMS, DECAY, HOME, LINES, PARTS, compiled, part, reference
+from autograder.assignment.mistakes import SENTENCES, known, wrong_parts
 from autograder.assignment.questions import ALL, TOLERANCE, Question
 
 TARGET = Path(adamw_pset.checks.__file__).parent / "worked_numbers.json"
@@ -39,6 +41,7 @@ def worked(question: Question) -> dict[str, Any]:
         "inputs": [_plain(trial) for trial in made["inputs"]],
         "expected": _rounded(made["expected"]),
         "mistakes": [known | {"records": _rounded(known["records"])} for known in made["mistakes"]],
+        **({"pulls": [[mistake, _plain(pulls)] for mistake, pulls in made["pulls"]]} if "pulls" in made else {}),
     }
 
 
@@ -46,7 +49,7 @@ def fresh(question: Question, inputs: list[Input]) -> dict[str, Any]:
     """What the right answer and, when they are asked for, the known mistakes give on ``inputs``."""
     right = observe(question.kind, inputs, reference(question.name))
     assert right.event is None, (question.name, right.event)
-    return {
+    return (_by_part(question.name, inputs) if question.kind == "rule" else {}) | {
         "kind": question.kind,
         "parts": list(question.parts),
         "tolerance": TOLERANCE,
@@ -56,8 +59,34 @@ def fresh(question: Question, inputs: list[Input]) -> dict[str, Any]:
     }
 
 
+def _by_part(question: str, inputs: list[Input]) -> dict[str, Any]:
+    """The ways to write each part of a rule, and what the decay may pull at, for ``diagnosis``."""
+    ways = {name: [("", part(question, name)), *wrong_parts(question, name)] for name in (*PARTS, *LINES)}
+    hyper = inspect.signature(reference(question)).parameters.values()
+    return {
+        "adaptive": question in ADAMS,
+        "decay": DECAY[question],
+        "default_mistake": "defaults_wrong" if question in ADAMS else "default_beta1_wrong",
+        "defaults": {each.name: each.default for each in hyper if each.default is not each.empty},
+        "places": {HOME[question]: ""} | {place: mistake for mistake, place in wrong_parts(question, "place")},
+        "pulls": [(mistake, [_pull(pull, trial) for trial in inputs]) for mistake, pull in ways.pop("pull")],
+        "lines": ways,
+    }
+
+
+def _pull(expression: str, trial: Input) -> Any:
+    """What ``expression`` is in the first step of a trial."""
+    theta, grad = torch.tensor(trial["theta"]).double(), torch.tensor(trial["grads"][0]).double()
+    t = (trial["start"] or {"t": 0})["t"] + 1
+    value = eval(expression, {}, {"theta": theta, "grad": grad, "t": t, **trial["hyper"]})
+    return [float(f"{x:.10g}") for x in value.reshape(-1).tolist()] if value.ndim else float(f"{value:.10g}")
+
+
 def _mistakes(question: Question, inputs: list[Input]) -> Iterator[dict[str, Any]]:
+    """What the mistakes give that are no changes of single parts."""
     for mistake, number, source in known(question.name):
+        if question.kind == "rule" and set(mistake.variants[question.name][number - 1]) <= {*PARTS, *LINES, "place"}:
+            continue
         seen = observe(question.kind, inputs, compiled(question.name, source, f"<{mistake.id} {number}>"))
         if seen.event is None and not seen.remarks:  # else what was observed names it already
             yield {"id": mistake.id, "records": seen.records}

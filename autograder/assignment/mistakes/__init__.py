@@ -7,9 +7,10 @@ line that is asked for; {...} in it is filled with what was observed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from autograder.assignment.answer_sources import Mistake, wrong_source
+from autograder.assignment.answer_sources import DECAY, Mistake, wrong_source
 from autograder.assignment.mistakes.decay import DECAY_MISTAKES
 from autograder.assignment.mistakes.functions import FUNCTION_MISTAKES
 from autograder.assignment.mistakes.general import GENERAL_MISTAKES
@@ -18,9 +19,20 @@ from autograder.assignment.mistakes.rules import RULE_MISTAKES
 CATALOGUE: tuple[Mistake, ...] = (*DECAY_MISTAKES, *RULE_MISTAKES, *FUNCTION_MISTAKES, *GENERAL_MISTAKES)
 SENTENCES = {mistake.id: mistake.sentence for mistake in CATALOGUE}
 
+NO_FORMULA = re.compile(r"\n|_\(|\^")  # several lines, in place, or no numbers
+
 
 def known(question: str) -> Iterator[tuple[Mistake, int, str]]:
     """Each known mistake of ``question``: the mistake, the number of its variant, the source."""
     for mistake in CATALOGUE:
         for number, change in enumerate(mistake.variants.get(question, ()), start=1):
             yield mistake, number, wrong_source(question, change)
+
+
+def wrong_parts(question: str, name: str) -> Iterator[tuple[str, str]]:
+    """(mistake, how it writes the part) for each mistake of a rule that is a change of this part alone."""
+    for mistake in CATALOGUE:
+        for change in mistake.variants.get(question, ()):
+            also_placed = {name, "place"} if name in ("update", "pull") else {name}
+            if name in change and set(change) <= also_placed and not NO_FORMULA.search(change[name]):
+                yield mistake.id, change[name].replace("DECAY", DECAY[question])

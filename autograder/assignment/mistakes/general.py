@@ -10,7 +10,8 @@ GENERAL_MISTAKES = (
     mistake(
         "constant",
         "The answer is the same whatever goes in: it is returned as it was, or is a fixed number.",
-        (RULES, [{"theta": "theta"}, {"theta": "torch.zeros_like(theta)"}, {"return": "theta * 0, state"}]),
+        (RULES, [{"update": "theta", "place": "nowhere"}, {"update": "0 * theta", "place": "nowhere"}]),
+        (RULES, [{"return": "theta * 0, state"}]),
         (ADAMS, [{"t": "state.t + 1\nreturn theta, state"}]),
         (("weight_decay_factor",), [{"factor": "0.01"}, {"factor": "0.0"}]),
         (("preconditioner",), [{"M": "np.eye(grads.shape[1])"}, {"M": "np.zeros_like(G)"}]),
@@ -20,8 +21,8 @@ GENERAL_MISTAKES = (
     ),
     mistake(
         "changed_in_place",
-        "The numbers are right, but {what} is changed in place: whoever called still needs the old values, "
-        "so work on new tensors (x = x − y, not x −= y).",
+        "{what} is changed in place, and whoever called still needs the old values: work on new ones "
+        "(x = x − y, not x −= y).",
         (
             SGDW,
             [{"theta": "theta.mul_(1 - weight_decay).sub_(lr * m)"}, {"m": "state.m.mul_(1 - beta1).add_(beta1 * g)"}],

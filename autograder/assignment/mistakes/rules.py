@@ -5,29 +5,104 @@ from __future__ import annotations
 from autograder.assignment.answer_sources import ADAMS, RULES, Change, mistake
 
 SGDW, ADAM_L2 = ("sgdw",), ("adam_l2",)
-ROOT = "(v_hat.sqrt() + eps)"
+AVERAGES = (("(1 - beta1)", "beta1"), ("beta1", "(1 - beta1)"))  # the weights of either algorithm
+BOUNDS = (0.1, 0.5, 1.0, 2.0, 5.0)
 
 
-def _both(m: str, v: str) -> tuple[Change, Change, Change]:
-    """The same change in m̂ and v̂, in m̂ alone, in v̂ alone."""
-    return {"m_hat": m, "v_hat": v}, {"m_hat": m}, {"v_hat": v}
+def _both(m: str, v: str) -> list[Change]:
+    """The same change in m̂, in v̂."""
+    return [{"m_hat": m}, {"v_hat": v}]
 
 
 RULE_MISTAKES = (
+    # --- the state ---
+    mistake(
+        "state_not_returned",
+        "The new state is not handed on: a rule gives back θ and a State with the new t, m and v, or else "
+        "every step begins from nothing.",
+        (RULES, [{"return": "theta"}, {"return": "theta, state"}, {"return": "theta, State(t, state.m, state.v)"}]),
+    ),
+    mistake(
+        "hats_returned",
+        "The state keeps the corrected moments m̂ and v̂: hand on m and v themselves, or else the next step "
+        "corrects them again.",
+        (ADAMS, [{"return": f"theta, State(t, {parts})"} for parts in ("m_hat, v_hat", "m_hat, v", "m, v_hat")]),
+    ),
+    mistake(
+        "moments_exchanged",
+        "The parts of the state have changed places: their order is t, m, v.",
+        (ADAMS, [{"return": "theta, State(t, v, m)"}, {"return": "theta, (m, v, t)"}]),
+        (SGDW, [{"return": "theta, State(t, state.v, m)"}, {"return": "theta, (m, state.v, t)"}]),
+        (ADAMS, [{"t": "state.v + 1\nstate = State(state.m + 0, state.t, state.m)", "return": "theta, (m, v, t)"}]),
+    ),
+    mistake(
+        "t_not_counted",
+        "The step count t never grows: count this step before t is used, and hand the new t on in the state.",
+        (RULES, [{"t": "state.t"}]),
+        (ADAMS, [{"return": "theta, State(state.t, m, v)"}]),
+    ),
+    mistake(
+        "t_reset",
+        "The step count t is the same after every step: it goes on from the t of the state that came in.",
+        (RULES, [{"t": "1"}, {"t": "0"}, {"t": "2"}]),
+    ),
+    mistake(
+        "t_counted_too_often",
+        "The step count t grows by more than one in a step: one call is one step, for all coordinates together.",
+        (RULES, [{"t": "state.t + 2"}, {"t": "state.t + theta.reshape(-1).shape[0]"}, {"t": "state.t + len(theta)"}]),
+    ),
+    # --- the gradient ---
+    mistake(
+        "gradient_missing",
+        "The gradient of the loss is lost: only the penalty's is left in g.",
+        (ADAM_L2, [{"grad": "0 * grad"}]),
+    ),
+    mistake(
+        "gradient_clipped",
+        "The gradient is clipped or scaled before it is used: the rule takes the gradient itself, as it is.",
+        (
+            RULES,
+            [
+                *({"grad": f"grad * min(1.0, {bound} / (grad**2).sum() ** 0.5)"} for bound in BOUNDS),
+                *({"grad": f"grad.clip(-{bound}, {bound})"} for bound in BOUNDS),
+                {"grad": "grad / (grad**2).sum() ** 0.5"},
+            ],
+        ),
+    ),
+    mistake(
+        "gradient_sign",
+        "Only the sign of the gradient is used: its size belongs in the moments.",
+        (RULES, [{"grad": "grad / abs(grad)"}]),
+    ),
     # --- momentum ---
     mistake(
         "momentum_of_other_algorithm",
-        "m mixes old and new with β1 in the place of 1 − β1, the momentum convention of the other "
-        "algorithm: Algorithm 1 and Algorithm 3 use β1 the other way round.",
+        "A β stands where one minus it belongs, the momentum convention of the other algorithm: Algorithm 1 and "
+        "Algorithm 3 use β1 the other way round.",
         (SGDW, [{"m": "beta1 * state.m + (1 - beta1) * g"}]),
-        (ADAMS, [{"m": "(1 - beta1) * state.m + beta1 * g"}]),
+        (
+            ADAMS,
+            [
+                {"m": "(1 - beta1) * state.m + beta1 * g"},
+                {"v": "(1 - beta2) * state.v + beta2 * g**2"},
+                *_both("m / (1 - (1 - beta1) ** t)", "v / (1 - (1 - beta2) ** t)"),
+            ],
+        ),
     ),
     mistake(
         "heavy_ball",
         "m adds the new gradient with its full weight, as PyTorch's SGD does: here m is an average, whose "
         "two weights add up to one.",
         (SGDW, [{"m": "(1 - beta1) * state.m + g"}, {"m": "beta1 * state.m + g"}]),
-        (ADAMS, [{"m": "beta1 * state.m + g"}]),
+        (ADAMS, [{"m": "beta1 * state.m + g"}, {"m": "(1 - beta1) * state.m + g"}]),
+        (RULES, [{"m": "state.m + g"}]),
+    ),
+    mistake(
+        "momentum_weights",
+        "The two weights in m do not add up to one: m is an average of what it was and of the new gradient.",
+        (RULES, [{"m": "beta1 * state.m + beta1 * g"}, {"m": "(1 - beta1) * state.m + (1 - beta1) * g"}]),
+        (SGDW, [{"m": "state.m + beta1 * g"}]),
+        (ADAMS, [{"m": "state.m + (1 - beta1) * g"}]),
     ),
     mistake(
         "second_moment_unweighted",
@@ -37,14 +112,35 @@ RULE_MISTAKES = (
     mistake(
         "momentum_unused",
         "The step uses the bare gradient: m is computed, or should be, and the step goes along it.",
-        (SGDW, [{"theta": "KEEP - lr * g"}, {"m": "g"}]),
-        (ADAMS, [{"m_hat": "g"}, {"m": "g"}]),
+        (SGDW, [{"step": "lr * g"}]),
+        (ADAMS, [{"m_hat": "g"}, {"m_hat": "g / (1 - beta1**t)"}]),
+        (RULES, [{"m": "g"}]),
+    ),
+    mistake(
+        "nesterov",
+        "The step mixes the new gradient once more into m, which is Nesterov's momentum: here it goes along m alone.",
+        (SGDW, [{"step": "lr * ((1 - beta1) * m + g)"}, {"step": "lr * ((1 - beta1) * m + beta1 * g)"}]),
+        (
+            ADAMS,
+            [
+                {"m_hat": f"{m} + (1 - beta1) * g / (1 - beta1**t)"}
+                for m in ("beta1 * m / (1 - beta1**t)", "beta1 * m / (1 - beta1 ** (t + 1))")
+            ],
+        ),
+        (ADAMS, [{"m_hat": "(beta1 * m + g)"}, {"m_hat": "(beta1 * m + g) / (1 - beta1**t)"}]),
+        (ADAMS, [{"m_hat": "beta1 * m + (1 - beta1) * g"}]),
     ),
     mistake(
         "beta_twice",
         "β1 multiplies the step as well: it has done its work once the new gradient is in m.",
-        (SGDW, [{"theta": "KEEP - lr * beta1 * m"}]),
-        (ADAMS, [{"theta": "KEEP - (1 - beta1) * STEP"}]),
+        (SGDW, [{"step": "lr * beta1 * m"}]),
+        (ADAMS, [{"step": "lr * (1 - beta1) * m_hat / denominator"}]),
+    ),
+    mistake(
+        "old_moments_used",
+        "The step uses the moments of the step before: first take the new gradient into m and v, then step.",
+        (SGDW, [{"step": "lr * state.m"}]),
+        (ADAMS, _both("state.m / (1 - beta1**t)", "state.v / (1 - beta2**t)")),
     ),
     mistake(
         "squares_in_m",
@@ -55,18 +151,39 @@ RULE_MISTAKES = (
         "lr_in_buffer",
         "The learning rate stands inside the momentum buffer: m averages gradients alone, or else a new η "
         "would reach θ only slowly.",
-        (
-            SGDW,
-            [
-                {"m": "(1 - beta1) * state.m + beta1 * lr * g", "theta": "KEEP - m"},
-                {"m": "(1 - beta1) * state.m + lr * g", "theta": "KEEP - m"},
-            ],
-        ),
+        (SGDW, [{"m": "(1 - beta1) * state.m + beta1 * lr * g", "step": "m"}]),
+        (RULES, [{"m": f"{old} * state.m + lr * {new} * g"} for old, new in AVERAGES]),
+    ),
+    mistake(
+        "lr_in_heavy_ball",
+        "The buffer takes in the gradient at its full weight and with the learning rate in it: here m is an average of "
+        "gradients, whose two weights add up to one, and η multiplies m afterwards.",
+        (RULES, [{"m": f"{old} * state.m + lr * g"} for old, _ in AVERAGES]),
+    ),
+    mistake(
+        "velocity",
+        "The buffer is a velocity, with the learning rate and a minus sign in it: m averages gradients alone, or "
+        "else a new η would reach θ only slowly.",
+        (RULES, [{"m": f"{old} * state.m - lr * {new} * g", "update": "theta + step"} for old, new in AVERAGES]),
+        (RULES, [{"m": f"{old} * state.m - lr * {new} * g"} for old, new in AVERAGES]),
+    ),
+    mistake(
+        "velocity_heavy_ball",
+        "The buffer is a velocity, with the learning rate in it, and takes in each gradient at its full weight: m "
+        "averages gradients alone, with two weights that add up to one.",
+        (RULES, [{"m": f"{old} * state.m - lr * g", "update": "theta + step"} for old, _ in AVERAGES]),
+        (RULES, [{"m": f"{old} * state.m - lr * g"} for old, _ in AVERAGES]),
+    ),
+    mistake(
+        "sign_in_buffer",
+        "The buffer holds the gradients with the opposite sign, a velocity: m is the average of the gradients themselves.",
+        (SGDW, [{"m": "(1 - beta1) * state.m - beta1 * g"}]),
+        (ADAMS, [{"m": "beta1 * state.m - (1 - beta1) * g"}]),
     ),
     mistake(
         "bias_correction_added",
         "m is divided by a bias correction, and the momentum of Algorithm 1 has none.",
-        (SGDW, [{"theta": "KEEP - lr * m / (1 - (1 - beta1)**t)"}, {"theta": "KEEP - lr * m / (1 - beta1**t)"}]),
+        (SGDW, [{"step": "lr * m / (1 - (1 - beta1)**t)"}, {"step": "lr * m / (1 - beta1**t)"}]),
     ),
     mistake(
         "betas_swapped",
@@ -75,14 +192,6 @@ RULE_MISTAKES = (
         (
             ADAMS,
             [
-                {
-                    "m": "beta2 * state.m + (1 - beta2) * g",
-                    "v": "beta1 * state.v + (1 - beta1) * g**2",
-                    "m_hat": "m / (1 - beta2**t)",
-                    "v_hat": "v / (1 - beta1**t)",
-                },
-                {"m": "beta2 * state.m + (1 - beta2) * g", "v": "beta1 * state.v + (1 - beta1) * g**2"},
-                {"m_hat": "m / (1 - beta2**t)", "v_hat": "v / (1 - beta1**t)"},
                 {"m": "beta2 * state.m + (1 - beta2) * g"},
                 {"v": "beta1 * state.v + (1 - beta1) * g**2"},
                 {"m": "beta1 * state.m + (1 - beta2) * g"},
@@ -94,9 +203,19 @@ RULE_MISTAKES = (
     ),
     mistake(
         "betas_fixed",
-        "β1 and β2 are written into the rule as fixed numbers: they are arguments, and other values should work too.",
-        (ADAMS, [{"t": "state.t + 1\nbeta1, beta2 = 0.9, 0.999"}]),
-        (SGDW, [{"t": "state.t + 1\nbeta1 = 0.1"}, {"t": "state.t + 1\nbeta1 = 0.9"}]),
+        "A β is written into the rule as a fixed number: β1 and β2 are arguments, and other values should work too.",
+        (
+            ADAMS,
+            [
+                {"m": "0.9 * state.m + 0.1 * g"},
+                *({"v": f"{beta} * state.v + (1 - {beta}) * g**2"} for beta in (0.999, 0.99, 0.9)),
+                *_both("m / (1 - 0.9**t)", "v / (1 - 0.999**t)"),
+                {"v_hat": "v / (1 - 0.99**t)"},
+                {"v_hat": "v / (1 - 0.9**t)"},
+            ],
+        ),
+        (SGDW, [{"m": f"(1 - {beta}) * state.m + {beta} * g"} for beta in (0.1, 0.9)]),
+        (SGDW, [{"m": "0.9 * state.m + g"}]),
     ),
     # --- bias correction and t ---
     mistake(
@@ -122,6 +241,12 @@ RULE_MISTAKES = (
         (ADAMS, _both("m / (1 - beta1)", "v / (1 - beta2)")),
     ),
     mistake(
+        "bias_twice",
+        "The bias is corrected twice: a moment that has been divided by its correction needs no other.",
+        (ADAMS, [{"m_hat": "m / (1 - beta1**t) ** 2"}]),
+        (ADAMS, [{"step": "lr * (1 - beta2**t) ** 0.5 / (1 - beta1**t) * m_hat / denominator"}]),
+    ),
+    mistake(
         "bias_misplaced",
         "β and t are both in the bias correction, but not where Algorithm 3 has them: mind the power and the brackets.",
         (
@@ -131,26 +256,16 @@ RULE_MISTAKES = (
                 *_both("m / (1 - beta1) ** t", "v / (1 - beta2) ** t"),
                 *_both("m / beta1**t", "v / beta2**t"),
                 *_both("m / 1 - beta1**t", "v / 1 - beta2**t"),
+                {"step": "lr * (1 - beta2**t) / (1 - beta1**t) * m / (v ** 0.5 + eps)"},
             ],
         ),
-    ),
-    mistake(
-        "t_not_counted",
-        "The step count t never grows: count this step before t is used, and hand the new t on in the state.",
-        (ADAMS, [{"t": "state.t"}, {"return": "theta, State(state.t, m, v)"}]),
-        (SGDW, [{"t": "state.t"}]),
     ),
     mistake(
         "t_off_by_one",
         "The step count t is off by one where it is used: in the first step t is 1.",
-        (
-            ADAMS,
-            [
-                {"t": "state.t", "return": "theta, State(t + 1, m, v)"},
-                {"m_hat": "m / (1 - beta1 ** (t + 1))", "v_hat": "v / (1 - beta2 ** (t + 1))"},
-                {"m_hat": "m / (1 - beta1 ** (t - 1))", "v_hat": "v / (1 - beta2 ** (t - 1))"},
-            ],
-        ),
+        (ADAMS, [{"t": "state.t", "return": "theta, State(t + 1, m, v)"}]),
+        (ADAMS, _both("m / (1 - beta1 ** (t - 1))", "v / (1 - beta2 ** (t - 1))")),
+        (ADAMS, _both("m / (1 - beta1 ** (t + 1))", "v / (1 - beta2 ** (t + 1))")),
         (
             ("preconditioner",),
             [
@@ -159,72 +274,12 @@ RULE_MISTAKES = (
             ],
         ),
     ),
-    # --- the denominator ---
-    mistake(
-        "root_missing",
-        "The square root in the denominator is missing: v̂ averages squares, so the step would come out in "
-        "the wrong unit.",
-        (ADAMS, [{"theta": "KEEP - lr * m_hat / (v_hat + eps)"}]),
-    ),
-    mistake(
-        "root_before_correction",
-        "The square root is taken before the bias correction: correct v first, and take the root of v̂.",
-        (
-            ADAMS,
-            [
-                {"v_hat": "v.sqrt() / (1 - beta2**t)", "theta": "KEEP - lr * m_hat / (v_hat + eps)"},
-                {"v": "(beta2 * state.v + (1 - beta2) * g**2).sqrt()", "theta": "KEEP - lr * m_hat / (v_hat + eps)"},
-            ],
-        ),
-    ),
-    mistake(
-        "eps_multiplied",
-        "ε multiplies √v̂, so that the step becomes enormous: the two are added.",
-        (ADAMS, [{"theta": "KEEP - lr * m_hat / (v_hat.sqrt() * eps)"}]),
-    ),
-    mistake(
-        "eps_inside_root",
-        "ε stands inside the square root: here it is added outside, after the root is taken.",
-        (
-            ADAMS,
-            [
-                {"theta": "KEEP - lr * m_hat / (v_hat + eps).sqrt()"},
-                {"theta": "KEEP - lr * m_hat / (v_hat + eps**2).sqrt()"},
-            ],
-        ),
-    ),
-    mistake(
-        "eps_left_out",
-        "ε is left out: without it the step is not defined where a gradient has always been zero.",
-        (ADAMS, [{"theta": "KEEP - lr * m_hat / v_hat.sqrt()"}]),
-    ),
-    mistake(
-        "eps_added_to_theta",
-        "ε is added to θ and not to the denominator: look at the brackets.",
-        (
-            ADAMS,
-            [
-                {"theta": "KEEP - lr * m_hat / v_hat.sqrt() + eps"},
-                {"theta": "KEEP - (lr * m_hat / v_hat.sqrt() + eps)"},
-            ],
-        ),
-    ),
-    mistake(
-        "eps_before_correction",
-        "ε is added before the bias correction, which then rescales it: here it joins the corrected √v̂.",
-        (ADAMS, [{"theta": "KEEP - lr * m_hat * (1 - beta2**t) ** 0.5 / (v.sqrt() + eps)"}]),
-    ),
+    # --- the second moment ---
     mistake(
         "square_forgotten",
-        "v averages g and not its square: a gradient that changes sign would cancel itself.",
-        (
-            ADAMS,
-            [
-                {"v": "beta2 * state.v + (1 - beta2) * g"},
-                {"v": "beta2 * state.v + (1 - beta2) * g.abs()"},
-                {"v": "beta2 * state.v + (1 - beta2) * g * 2"},
-            ],
-        ),
+        "v does not average g² but another power of g: each coordinate's square is what belongs there.",
+        (ADAMS, [{"v": f"beta2 * state.v + (1 - beta2) * {power}"} for power in
+                 ("g", "abs(g)", "g * 2", "g ** 0.5", "abs(g) ** 0.5", "g**3", "g**4")]),
     ),
     mistake(
         "weight_squared",
@@ -239,7 +294,7 @@ RULE_MISTAKES = (
             ADAMS,
             [
                 {"v": "beta2 * state.v + (1 - beta2) * g.sum() ** 2"},
-                {"v": "(beta2 * state.v.sqrt() + (1 - beta2) * g) ** 2"},
+                {"v": "(beta2 * state.v ** 0.5 + (1 - beta2) * g) ** 2"},
                 {"v": "m**2"},
                 {"v": "beta2 * state.v + (1 - beta2) * m**2"},
             ],
@@ -253,76 +308,128 @@ RULE_MISTAKES = (
             [
                 {"v": "beta2 * state.v + (1 - beta2) * (g**2).sum()"},
                 {"v": "beta2 * state.v + (1 - beta2) * (g**2).mean()"},
-                {"v": "beta2 * state.v + (1 - beta2) * (g @ g)"},
+                {"v": "beta2 * state.v + (1 - beta2) * (g**2).sum() ** 0.5"},
+            ],
+        ),
+    ),
+    mistake(
+        "largest_v_kept",
+        "v keeps the largest g² there has been: it is an average, and forgets.",
+        (ADAMS, [{"v": "state.v + (g**2 - state.v) * (g**2 > state.v)"}]),
+        (
+            ADAMS,
+            [{"v": "beta2 * state.v + (1 - beta2) * g**2 + (state.v - beta2 * state.v - (1 - beta2) * g**2) "
+                   "* (state.v > beta2 * state.v + (1 - beta2) * g**2)"}],
+        ),
+    ),
+    mistake(
+        "state_ignored",
+        "What the state remembers is not used: m and v go on from the m and v of the step before.",
+        (SGDW, [{"m": "beta1 * g"}]),
+        (ADAMS, [{"m": "(1 - beta1) * g"}, {"v": "(1 - beta2) * g**2"}, {"v": "g**2"}]),
+    ),
+    # --- the denominator ---
+    mistake(
+        "root_missing",
+        "The square root in the denominator is missing: v̂ averages squares, so the step would come out in "
+        "the wrong unit.",
+        (ADAMS, [{"denominator": "v_hat + eps"}]),
+    ),
+    mistake(
+        "root_before_correction",
+        "√v is divided by the whole correction, not by its root: correct v once, and then take the root of v̂.",
+        (ADAMS, [{"denominator": "v ** 0.5 / (1 - beta2**t) + eps"}]),
+    ),
+    mistake(
+        "root_in_v",
+        "v is handed on as its own square root: v averages squares, and the root is taken of v̂ alone.",
+        (ADAMS, [{"v": "(beta2 * state.v + (1 - beta2) * g**2) ** 0.5", "denominator": "v_hat + eps"}]),
+        (ADAMS, [{"v": "(beta2 * state.v + (1 - beta2) * g**2) ** 0.5"}]),
+    ),
+    mistake(
+        "eps_multiplied",
+        "ε multiplies √v̂, so that the step becomes enormous: the two are added.",
+        (ADAMS, [{"denominator": "v_hat ** 0.5 * eps"}]),
+    ),
+    mistake(
+        "eps_inside_root",
+        "ε stands inside the square root: here it is added outside, after the root is taken.",
+        (ADAMS, [{"denominator": "(v_hat + eps) ** 0.5"}, {"denominator": "(v_hat + eps**2) ** 0.5"}]),
+    ),
+    mistake(
+        "eps_fixed",
+        "ε is written into the rule as a fixed number: it is an argument, and other values should work too.",
+        (ADAMS, [{"eps": eps} for eps in ("1e-8", "1e-7", "1e-6", "1e-5", "1e-10", "1e-12")]),
+    ),
+    mistake(
+        "eps_left_out",
+        "ε is left out: without it the step is not defined where a gradient has always been zero.",
+        (ADAMS, [{"denominator": "v_hat ** 0.5"}]),
+    ),
+    mistake(
+        "eps_floor",
+        "ε is a lower bound of the denominator: here it is added to √v̂.",
+        (ADAMS, [{"denominator": "v_hat ** 0.5 + (eps - v_hat ** 0.5) * (v_hat ** 0.5 < eps)"}]),
+    ),
+    mistake(
+        "eps_added_to_theta",
+        "ε is added to θ, or beside the fraction, and not to the denominator: look at the brackets.",
+        (ADAMS, [{"update": "theta - step + eps"}, {"update": "theta - (step + eps)"}]),
+    ),
+    mistake(
+        "eps_before_correction",
+        "ε is added before the bias correction, which then rescales it: here it joins the corrected √v̂.",
+        (
+            ADAMS,
+            [
+                {"denominator": "(v ** 0.5 + eps) / (1 - beta2**t) ** 0.5"},
+                {"denominator": "((v + eps) / (1 - beta2**t)) ** 0.5"},
             ],
         ),
     ),
     mistake(
         "denominator_multiplied",
         "The step is multiplied by √v̂ + ε where it should be divided: brackets, perhaps.",
-        (
-            ADAMS,
-            [
-                {"theta": "KEEP - lr * m_hat * (v_hat.sqrt() + eps)"},
-                {"theta": "KEEP - lr * m_hat / v_hat.sqrt() * eps"},
-            ],
-        ),
+        (ADAMS, [{"step": "lr * m_hat * denominator"}, {"step": "lr * m_hat / v_hat ** 0.5 * eps"}]),
+    ),
+    mistake(
+        "denominator_missing",
+        "The step is not divided by √v̂ + ε: that division is what makes this Adam.",
+        (ADAMS, [{"step": "lr * m_hat"}]),
     ),
     # --- the step ---
     mistake(
         "lr_missing",
         "The learning rate is missing: the step has the same length for every η.",
-        (SGDW, [{"theta": "KEEP - m"}]),
-        (ADAMS, [{"theta": f"KEEP - m_hat / {ROOT}"}]),
+        (SGDW, [{"step": "m"}]),
+        (ADAMS, [{"step": "m_hat / denominator"}]),
     ),
     mistake(
-        "step_wrong_sign", "The gradient step has the wrong sign: it goes uphill.", (RULES, [{"theta": "KEEP + STEP"}])
+        "lr_changed",
+        "The learning rate is not used as it comes in: the step is η times the direction, at every t.",
+        (SGDW, [{"step": f"{lr} * m"} for lr in ("lr / t", "lr / t ** 0.5", "lr**2", "lr / 2")]),
+        (ADAMS, [{"step": f"{lr} * m_hat / denominator"} for lr in ("lr / t", "lr / t ** 0.5", "lr**2", "lr / 2")]),
+    ),
+    mistake(
+        "step_wrong_sign",
+        "The gradient step has the wrong sign: it goes uphill.",
+        (RULES, [{"update": "theta + step"}]),
     ),
     mistake(
         "theta_missing",
         "The step alone comes back: it starts from the θ that came in, and that is missing.",
-        (RULES, [{"theta": "-(STEP)"}, {"theta": "STEP"}]),
+        (RULES, [{"update": "-(step)", "place": "nowhere"}, {"update": "step", "place": "nowhere"}]),
     ),
-    mistake(
-        "gradient_missing",
-        "The gradient of the loss is lost: only the penalty's is left in g.",
-        (ADAM_L2, [{"g": "l2 * theta"}]),
-    ),
-    # --- the state, and how a rule is called ---
-    mistake(
-        "state_not_returned",
-        "The new state is not handed on: a rule gives back θ and a State with the new t, m and v, or else "
-        "every step begins from nothing.",
-        (RULES, [{"return": "theta"}, {"return": "theta, state"}]),
-    ),
-    mistake(
-        "state_ignored",
-        "What the state remembers is not used: m and v go on from the m and v of the step before.",
-        (SGDW, [{"m": "beta1 * g"}]),
-        (
-            ADAMS,
-            [
-                {"m": "(1 - beta1) * g", "v": "(1 - beta2) * g**2"},
-                {"m": "(1 - beta1) * g"},
-                {"v": "(1 - beta2) * g**2"},
-            ],
-        ),
-    ),
-    mistake(
-        "hats_returned",
-        "The state keeps the corrected moments m̂ and v̂: hand on m and v themselves, or else the next step "
-        "corrects them again.",
-        (ADAMS, [{"return": "theta, State(t, m_hat, v_hat)"}]),
-    ),
-    mistake(
-        "moments_exchanged",
-        "The parts of the state have changed places: their order is t, m, v.",
-        (ADAMS, [{"return": "theta, State(t, v, m)"}, {"return": "theta, (m, v, t)"}]),
-        (SGDW, [{"return": "theta, State(t, state.v, m)"}, {"return": "theta, (m, state.v, t)"}]),
-    ),
+    # --- how a rule is called ---
     mistake(
         "defaults_wrong",
         "With the defaults the numbers are off: without other values β1 is 0.9, β2 0.999, and ε 1e-8.",
         (ADAMS, [{"t": "state.t + 1\nif beta1 == 0.9:\n    beta1, beta2 = 0.999, 0.9"}]),
+        (ADAMS, [{"t": "state.t + 1\nif eps == 1e-8:\n    eps = 1e-6"}]),
+    ),
+    mistake(
+        "default_beta1_wrong",
+        "Without a value for β1 the numbers are off: the default is 1, which means no momentum.",
+        (SGDW, [{"t": "state.t + 1\nif beta1 == 1:\n    beta1 = 0.9"}]),
     ),
 )
