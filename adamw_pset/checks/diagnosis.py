@@ -12,7 +12,7 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from types import CodeType, SimpleNamespace
+from types import CodeType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Way = tuple[str, str]  # a mistake, and the expression that makes it
 
-MOST_PAIRS, MOST_STEPS, MOST_TRIED = 6, 24, 2000  # hypotheses that are followed to the end
+MOST_PAIRS, MOST_STEPS, MOST_TRIED = 6, 12, 600  # hypotheses that are followed to the end
+USE_EPS = ("denominator", "step", "update")
 STEP_PARTS = ("update", "step", "m_hat", "eps", "denominator", "v_hat")
 
-ALONE = re.compile(r"\.(sum|mean|shape|clip|reshape)\b|len\(|min\(")  # needs the array of one g by itself
+OVER_ALL = re.compile(r"(\(g\*\*2\)|\bg)\.(sum|mean)\(\)")  # over the coordinates of each g of a stack
 OTHER_CONVENTION = {"decay_times_lr", "decay_divided_by_lr"}  # no mistakes of their own where the place is wrong
 LINE_ORDER = ("t", "grad", "m", "v", "m_hat", "v_hat", "eps", "denominator", "step", "update")
 # What follows from a mistake and is not said beside it.
@@ -92,8 +93,8 @@ def _probes(worked: Mapping[str, Any], records: Sequence[Mapping[str, Array]]) -
     for number, (trial, record) in enumerate(zip(worked["inputs"], records, strict=True)):
         theta, grad = np.array(trial["theta"]), np.array(trial["grads"][0])
         start = trial["start"] or {"t": 0, "m": np.zeros_like(theta), "v": np.zeros_like(theta)}
-        state = SimpleNamespace(t=np.float64(start["t"]), m=np.array(start["m"]), v=np.array(start["v"]))
-        given = {**worked["defaults"], **trial["hyper"], "theta": theta, "grad": grad, "state": state}
+        old = {"old_t": np.float64(start["t"]), "old_m": np.array(start["m"]), "old_v": np.array(start["v"])}
+        given = {**worked["defaults"], **trial["hyper"], "theta": theta, "grad": grad, **old}
         pulls = np.array([np.resize(each[number], theta.shape) for _, each in worked["pulls"]])
         out = {"theta": record["theta"][0], **{name: record[f"first_{name}"] for name in "tmv"}}
         yield Probe(trial["name"], given, pulls, trial["hyper"][worked["decay"]] != 0, out)
@@ -101,10 +102,10 @@ def _probes(worked: Mapping[str, Any], records: Sequence[Mapping[str, Array]]) -
 
 def _reordered(probe: Probe, read: tuple[str, ...], handed: tuple[str, ...]) -> Probe:
     """The probe as a rule sees it that takes the state for ``read`` and hands it on as ``handed``."""
-    state = probe.given["state"]
-    state = SimpleNamespace(**dict(zip(read, (state.t, state.m, state.v), strict=True)))
+    old = [probe.given[f"old_{name}"] for name in RIGHT]
+    seen = {f"old_{name}": value for name, value in zip(read, old, strict=True)}
     out = dict(zip(handed, (probe.out["t"], probe.out["m"], probe.out["v"]), strict=True))
-    return probe._replace(given=probe.given | {"state": state}, out=out | {"theta": probe.out["theta"]})
+    return probe._replace(given=probe.given | seen, out=out | {"theta": probe.out["theta"]})
 
 
 @cache
@@ -136,8 +137,7 @@ def _corner_of(space: Mapping[str, Any]) -> dict[str, Any]:
     def first(value: Any) -> Any:
         return value.reshape(-1)[:1] if isinstance(value, np.ndarray) and value.ndim else value
 
-    state = SimpleNamespace(**{name: first(value) for name, value in vars(space["state"]).items()})
-    return {name: first(value) for name, value in space.items()} | {"state": state}
+    return {name: first(value) for name, value in space.items()}
 
 
 class _Search:
@@ -151,15 +151,15 @@ class _Search:
         self.adaptive: bool = worked["adaptive"]
         self.tolerance: float = worked["tolerance"]
         self.default_mistake: str = worked["default_mistake"]
-        self.probes = sorted(probes, key=lambda probe: (probe.trial == "defaults", not probe.given["state"].m.any()))
+        self.probes = sorted(probes, key=lambda probe: (probe.trial == "defaults", not probe.given["old_m"].any()))
         self.usual = [probe for probe in self.probes if probe.trial != "defaults"]
-        self.pulled = [self.every_pull(probe) for probe in self.probes]
+        self.pulled = [self.every_pull(probe, probe.given["old_t"] + 1) for probe in self.probes]
 
-    def every_pull(self, probe: Probe) -> Array:
+    def every_pull(self, probe: Probe, t: Any) -> Array:
         """Each pull with each factor: (pulls, factors, *shape)."""
-        space, shape = probe.given | {"t": probe.given["state"].t + 1}, probe.out["theta"].shape
+        space, shape = probe.given | {"t": t}, probe.out["theta"].shape
         factors = [np.broadcast_to(_value(factor, space), shape) for _, factor in self.lines["factor"]]
-        return probe.pulls[:, None] * np.array(factors)
+        return np.asarray(probe.pulls[:, None] * np.array(factors))
 
     def agree(self, guesses: Array, probe: Probe, name: str) -> NDArray[np.bool_]:
         """Which of ``guesses``, (..., *shape of θ), are what came out under ``name``, up to rounding."""
@@ -181,7 +181,11 @@ class _Search:
         for first, second in moments:
             for t_used in self.times(counted):
                 found += list(self.steps(first, second, t_used, counted, unknown))
-        return min(found, key=lambda each: (len(each.unknown), len(each.mistakes)))
+        return min(found, key=self.weight)
+
+    def weight(self, found: Diagnosis) -> tuple[int, int, bool]:
+        """How little a diagnosis is worth: unknown parts, mistakes, and wrong defaults rather than something else."""
+        return len(found.unknown), len(found.mistakes), self.default_mistake in found.mistakes
 
     # --- t ---
 
@@ -189,16 +193,14 @@ class _Search:
         """The mistake in t, "" if there is none; None if it is not known."""
         for mistake, expression in self.lines["t"]:
             guesses = [np.asarray(_value(expression, probe.given) + 0.0) for probe in self.probes]
-            if all(
-                bool(np.allclose(probe.out["t"], guess)) for probe, guess in zip(self.probes, guesses, strict=True)
-            ):
+            if all(bool(np.allclose(probe.out["t"], guess)) for probe, guess in zip(self.probes, guesses, strict=True)):
                 return mistake
         return None
 
     def times(self, counted: str | None) -> list[list[Any]]:
         """The t that the step may use: the one that is handed on, or the right one."""
         own = [probe.out["t"] for probe in self.probes]
-        right = [probe.given["state"].t + 1 for probe in self.probes]
+        right = [probe.given["old_t"] + 1 for probe in self.probes]
         return [own] if counted == "" else [right, own]
 
     # --- m and v ---
@@ -234,10 +236,7 @@ class _Search:
         if not thorough:
             return [(bases[0], (0, 0)), (bases[0], None)] if self.coupled else [(bases[0], None), (bases[0], (0, 0))]
         pulls = itertools.product(range(len(self.pulls)), range(len(self.lines["factor"])))
-        plain: list[tuple[str, tuple[int, int] | None]] = [(base, None) for base in bases]
-        if self.coupled:
-            plain += [(base, (0, 0)) for base in bases]
-        return plain + [(bases[0], pull) for pull in pulls]
+        return [*((base, None) for base in bases), *itertools.product(bases, pulls)]
 
     def moment(self, name: str, thorough: bool) -> list[Part]:
         """The ways in which m or v agrees on all probes but the one with the defaults."""
@@ -257,7 +256,7 @@ class _Search:
                 left = np.ones(len(options), bool)
                 for probe, guess in zip(self.probes, guesses, strict=True):
                     if probe.trial != "defaults" and left.any():
-                        space = probe.given | {name: guess, "t": probe.given["state"].t + 1}
+                        space = probe.given | {name: guess, "t": probe.given["old_t"] + 1}
                         left &= self.agree(np.asarray(_value(hand_on, space)), probe, name)
                 for index in np.flatnonzero(left):
                     expression, pull = options[index]
@@ -266,16 +265,19 @@ class _Search:
                     found.append(Part(mistakes, pull, values, [gs[index] for gs in stacks]))
             if thorough and name == "m":
                 found += self.beside(mistake, guesses, stacks, options)
-        if all(bool(self.agree(np.asarray(vars(p.given["state"])[name]), p, name)) for p in self.usual):
+        if all(bool(self.agree(np.asarray(p.given[f"old_{name}"]), p, name)) for p in self.usual):
             found += self.kept(name, stacks)
         return found
 
     def line(self, line: str, probe: Probe, gs: Array) -> Array:
         """A line for m or v on each gradient of a stack."""
-        space = probe.given | {"m": probe.out["m"]}
-        if ALONE.search(line):
-            return np.array([np.asarray(_value(line, space | {"g": g})) + 0 * g for g in gs])
-        return np.asarray(_value(line, space | {"g": gs})) + 0 * gs
+        axes = tuple(range(1, gs.ndim))
+        over_all = {
+            "total": lambda x: x.sum(axis=axes, keepdims=True),
+            "average": lambda x: x.mean(axis=axes, keepdims=True),
+        }
+        line = OVER_ALL.sub(lambda found: {"sum": "total", "mean": "average"}[found[2]] + f"({found[1]})", line)
+        return np.asarray(_value(line, probe.given | over_all | {"m": probe.out["m"], "g": gs})) + 0 * gs
 
     def beside(
         self, mistake: str, guesses: list[Array], stacks: list[Array], options: list[tuple[str, Any]]
@@ -298,9 +300,7 @@ class _Search:
             if mistake in ("", "state_ignored"):
                 values = [self.line(line, p, gs[:1])[0] for p, gs in zip(self.probes, stacks, strict=True)]
                 pull = (0, 0) if self.coupled else None
-                yield Part(
-                    frozenset({"state_not_returned", mistake}) - {""}, pull, values, [gs[0] for gs in stacks]
-                )
+                yield Part(frozenset({"state_not_returned", mistake}) - {""}, pull, values, [gs[0] for gs in stacks])
 
     # --- the step ---
 
@@ -352,6 +352,8 @@ class _Search:
         for place in places[np.argsort(cost[left], kind="stable")[:MOST_TRIED]]:
             choice = dict(zip(STEP_PARTS, map(int, place), strict=True))
             written = self.written(choice)
+            if choice["eps"] and not re.search(r"\beps\b", " ".join(written[name] for name in USE_EPS)):
+                continue
             if all(
                 bool(self.agree(self.stepped(spaces[i], written)["update"], self.probes[i], "theta")) for i in where
             ):
@@ -364,7 +366,7 @@ class _Search:
         return _told(frozenset(self.lines[name][index][0] for name, index in choice.items()))
 
     def every_update(self, space: dict[str, Any], ways: int) -> Array:
-        """θ after every combination of the parts of the step: (update, step, m_hat, eps, denominator, v_hat, *shape)."""
+        """θ after every combination of the parts of the step: an axis for each of ``STEP_PARTS``, then θ's own."""
         shape = space["theta"].shape
 
         def along(axis: int, values: list[Any]) -> Array:
@@ -435,7 +437,7 @@ class _Search:
             left: Any = True
             for i in usual:
                 left = left & self.agree(self.every_theta(i, spaces[i], place), self.probes[i], "theta")
-            for number, factor in np.argwhere(left):
+            for number, factor in np.argwhere(left)[:MOST_PAIRS]:
                 yield place, (int(number), int(factor))
         for mistake, late in self.lines["late"]:
             if mistake and all(self.late(i, spaces[i], late) for i in usual):
@@ -448,7 +450,7 @@ class _Search:
         """θ with each pull and each factor in ``place``: (pulls, factors, *shape)."""
         if place == "nowhere":
             return np.asarray(space["update"])[None, None]
-        pulls = self.pulled[i]
+        pulls = self.every_pull(self.probes[i], space["t"])
         if place == "new theta":
             shares = pulls / space["theta"]
             flat = shares.reshape(*shares.shape[:2], -1)
@@ -467,7 +469,7 @@ class _Search:
         leak = self.in_moments(first, second)
         if place == "late":
             late = next(mistake for mistake, line in self.lines["late"] if line == added)
-            return frozenset({late} if not inside else {late, leak})
+            return frozenset({late, leak} if inside or first.pull == "buffer" else {late})
         if place == "nowhere":
             where = leak
         elif inside or first.pull == "buffer":
@@ -478,7 +480,7 @@ class _Search:
             pulls |= {added}
         told = {self.pulls[number] for number, _ in pulls} | {self.lines["factor"][f][0] for _, f in pulls}
         if "decay_of_gradient" in told:
-            return frozenset({"decay_of_gradient"})
+            return frozenset(told - OTHER_CONVENTION)
         if not home:
             told -= OTHER_CONVENTION
         return frozenset(told | {where})

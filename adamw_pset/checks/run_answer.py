@@ -32,7 +32,16 @@ Record = dict[str, Array]
 Input = Mapping[str, Any]  # one trial, as written in the file of worked numbers
 
 
-ERRORS = {("TypeError", "for ^"): "caret", ("AttributeError", "can't set attribute"): "state_assigned"}
+ERRORS = {
+    ("TypeError", "for ^"): "caret",
+    ("NotImplementedError", "bitwise_xor"): "caret",
+    ("RuntimeError", "bitwise_xor"): "caret",
+    ("AttributeError", "can't set attribute"): "state_assigned",
+}
+OF_NUMPY = ("must be Tensor, not numpy.ndarray", "'numpy.ndarray' object has no attribute", "not numpy.float64")
+
+
+ANEW = " Besides, what is made anew in every call begins from nothing: m and v stand in the state, and go on in it."
 
 
 class Event(NamedTuple):
@@ -64,6 +73,8 @@ def observe(kind: str, inputs: Sequence[Input], answer: Any) -> Observation:
         return Observation([], Event("open"))
     if kind == "counterexample" and not callable(answer):
         return _counterexample(lambda: answer)
+    if isinstance(answer, type) or type(answer).__name__ == "type":  # as a value, or told of one
+        return Observation([], Event("a_class"))
     if not callable(answer):
         return Observation([], Event("not_a_function", {"got": describe(answer)}))
     if kind == "counterexample":
@@ -138,7 +149,8 @@ def _trajectory(rule: Callable[..., Any], trial: Input, dtype: torch.dtype, chan
     state: Any = State.zeros(theta)
     if trial["start"]:
         state = State(trial["start"]["t"], *(torch.tensor(trial["start"][k], dtype=dtype) for k in ("m", "v")))
-    thetas, ts, first = [], [], {}
+    thetas, ts = [], []
+    first: Record = {}
     for row in trial["grads"]:
         grad = torch.tensor(row, dtype=dtype)
         before = copy.deepcopy((theta, grad, state))
@@ -216,9 +228,13 @@ def _function(inputs: Sequence[Input], function: Callable[..., Any]) -> Observat
             records.append({"value": to_array(result)})
             changed |= {name for name, old in kept.items() if not _same_argument(old, arguments[name])}
     except Stopped as stop:
+        told = stop.event.details
+        if any(words in told.get("error", "") for words in OF_NUMPY):
+            return Observation(records, Event("numpy_arguments", told))
         return Observation(records, stop.event)
     what = {"what": " and ".join(sorted(changed))}
-    return Observation(records, None, (Event("changed_in_place", what),) if changed else ())
+    id = "table_changed" if "table" in changed else "changed_in_place"
+    return Observation(records, None, (Event(id, what),) if changed else ())
 
 
 def argument(value: Any) -> Any:
@@ -294,8 +310,6 @@ def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     try:
         with quiet(), refused():
             return function(*args, **kwargs)
-    except NotImplementedError:
-        raise Stopped("open") from None
     except Stopped:
         raise
     except (Exception, SystemExit) as error:
@@ -303,10 +317,15 @@ def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             raise Stopped("open") from None  # the ... of the exercise is still in a formula
         kind = type(error).__name__  # its name: from another process comes an error of the same name
         if kind == OffLimits.__name__:
-            raise Stopped("off_limits", error=error) from None
+            anew = ANEW if "adam" in str(error).lower() else ""
+            raise Stopped("off_limits", error=error, anew=anew) from None
         for (name, words), mistake in ERRORS.items():
             if kind == name and words in str(error):
                 raise Stopped(mistake, where=where(error, function)) from None
+        if isinstance(error, NotImplementedError) and (not str(error) or "raise" in where(error, function)):
+            raise (
+                Stopped("open") if is_empty(function) else Stopped("raise_left", where=where(error, function))
+            ) from None
         error_line = f"{kind}: {error}".rstrip(": ").splitlines()[0]
         raise Stopped("exception", error=error_line, where=where(error, function)) from None
 
@@ -319,6 +338,12 @@ def _fits(function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
     try:
         signature.bind(*args, **kwargs)
     except TypeError as error:
+        unknown = [name for name in kwargs if name not in signature.parameters]
+        named = [p.name for p in signature.parameters.values() if p.kind == p.KEYWORD_ONLY or p.name not in kwargs]
+        other = [name for name in named[len(args) :] if name not in kwargs] if args else []
+        if kwargs and unknown and len(other) == len(unknown):
+            pairs = " and ".join(f"'{new}', not '{old}'" for new, old in zip(unknown, other, strict=True))
+            raise Stopped("argument_name", pairs=pairs) from None
         raise Stopped("wrong_signature", got=signature, error=error) from None
 
 
@@ -341,16 +366,17 @@ def where(error: BaseException, function: Callable[..., Any]) -> str:
 
 
 def is_empty(function: Callable[..., Any]) -> bool:
-    """Whether nothing but a docstring, ``pass`` or ``...`` stands in the body of ``function``."""
+    """Whether nothing but a docstring, ``pass``, ``...`` or a raise stands in the body of ``function``."""
     if isinstance(told := getattr(function, "is_empty", None), bool):  # it lives in another process
         return told
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError):
         code = getattr(function, "__code__", None)
-        return code is not None and not code.co_names and len(code.co_code) <= 8
+        size = 24 if code is not None and code.co_names == ("NotImplementedError",) else 8
+        return code is not None and set(code.co_names) <= {"NotImplementedError"} and len(code.co_code) <= size
     body = getattr(tree.body[0], "body", [])
     return isinstance(body, list) and all(
-        isinstance(line, ast.Pass) or (isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant))
+        isinstance(line, ast.Pass | ast.Raise) or (isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant))
         for line in body
     )

@@ -178,8 +178,8 @@ def _several(mistakes: Sequence[str], remarks: Sequence[Event]) -> Verdict:
 
 
 def single(mistake: str) -> list[str]:
-    """The ids of the mistakes that a verdict names together."""
-    return mistake.split(JOIN)
+    """The ids of the mistakes that a verdict names together; none for a right answer."""
+    return mistake.split(JOIN) if mistake else []
 
 
 @cache
@@ -307,8 +307,8 @@ def _shown(question: str, worked: Any, observation: Observation) -> str:
     """The call that goes wrong, as lines that can be pasted into a cell; "" if there is none to show."""
     records, trial, step = observation.records, len(observation.records), None
     if not observation.event:
-        expected = [_arrays(record) for record in worked["expected"]]
-        first = [_first_difference([a], [b], worked["parts"], worked["tolerance"]) for a, b in zip(records, expected)]
+        pairs = zip(records, (_arrays(record) for record in worked["expected"]), strict=True)
+        first = [_first_difference([a], [b], worked["parts"], worked["tolerance"]) for a, b in pairs]
         wrong = [(found[2], found[1] != "theta", i) for i, found in enumerate(first) if found]
         if not wrong:
             return ""

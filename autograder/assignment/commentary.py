@@ -15,9 +15,10 @@ from autograder.assignment.questions import QUESTIONS, Question
 HEAD = """# Commentary for instructors
 
 Answers, rubrics, and what goes wrong. Built by `make notebook` from `autograder/source/explore_Adam.py`,
-`autograder/questions.py` and `autograder/mistakes.py`: change it there. The mistakes are those that `check`
-and the grader know, each with the sentence that a student reads; {...} is filled with what was seen. The
-share is what is left of the points. Errors, and answers that are no numbers, are told apart as well.
+`autograder/assignment/questions.py` and `autograder/assignment/mistakes`: change it there. The mistakes are
+those that `check` and the grader know, each with the sentence that a student reads; {...} is filled with what was
+seen. The share is what is left of the points; several mistakes in a rule are found one by one, and leave the product
+of their shares. Errors, and answers that are no numbers, are told apart as well.
 """
 EVERYWHERE = ("exception", "returned_none", "not_numbers")
 REFERENCES = """## References

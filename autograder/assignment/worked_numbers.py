@@ -61,7 +61,13 @@ def fresh(question: Question, inputs: list[Input]) -> dict[str, Any]:
 
 def _by_part(question: str, inputs: list[Input]) -> dict[str, Any]:
     """The ways to write each part of a rule, and what the decay may pull at, for ``diagnosis``."""
-    ways = {name: [("", part(question, name)), *wrong_parts(question, name)] for name in (*PARTS, *LINES)}
+    ways = {
+        name: [
+            (mistake, formula.replace("state.", "old_"))
+            for mistake, formula in (("", part(question, name)), *wrong_parts(question, name))
+        ]
+        for name in (*PARTS, *LINES)
+    }
     hyper = inspect.signature(reference(question)).parameters.values()
     return {
         "adaptive": question in ADAMS,

@@ -219,7 +219,7 @@ def define(cells: list[tuple[int, str]], name: str, own: list[int]) -> Found | m
 
 def introduce(answer: Any) -> messages.Function | messages.Constant:
     """What the grader has to know of the answer before it calls it."""
-    if not callable(answer):
+    if not callable(answer) or isinstance(answer, type):
         return messages.Constant(messages.pack(answer))
     try:
         parameters: Any = [

@@ -7,12 +7,13 @@ question alone, so that grading again gives the same.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from adamw_pset.checks import run_answer, verdicts
-from adamw_pset.checks.verdicts import judge
+from adamw_pset.checks.verdicts import judge, single
 from autograder.assignment.questions import ALL, Question
 from autograder.assignment.worked_numbers import fresh
 from autograder.grading import public_example
@@ -136,10 +137,10 @@ def written(question: Question, submission: Submission) -> Finding:
 
 
 def score(question: Question, finding: Finding) -> float | None:
-    """The points of a finding; None unless it is graded."""
+    """The points of a finding, None unless it is graded: each mistake leaves its share of what the others leave."""
     if finding.status != GRADED:
         return None
-    share = question.credit.get(finding.mistake, 0.0) if finding.mistake else 1.0
+    share = math.prod(question.credit.get(each, 0.0) for each in single(finding.mistake))
     return round(share * question.points, 2)
 
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from adamw_pset.checks.verdicts import numbers, sentence
+from adamw_pset.checks.verdicts import numbers, sentence, single
 from adamw_pset.files import write_whole
 from autograder.assignment.questions import ALL, QUESTIONS, Question
 from autograder.grading.batch import ATTENTION
@@ -178,8 +178,7 @@ def _signed(value: float) -> str:
 def _mistakes(back: Sequence[Returned]) -> Iterator[dict[str, Any]]:
     """For each question, which mistakes were made, the most frequent first."""
     for index, question in enumerate(ALL):
-        made = Counter(each.parts[index].finding.mistake for each in back)
-        made.pop("", None)
+        made = Counter(mistake for each in back for mistake in single(each.parts[index].finding.mistake))
         rows = sorted(made.items(), key=lambda row: (-row[1], row[0]))
         if rows:
             said = [(_said(mistake), count, f"{count / len(back):.0%}") for mistake, count in rows]

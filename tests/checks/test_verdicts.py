@@ -34,6 +34,7 @@ from adamw_pset.checks.verdicts import CheckFailed, NotAnswered, check, judge, n
 from adamw_pset.cli import main
 from autograder.assignment import worked_numbers
 from autograder.assignment.answer_sources import CODE, compiled, reference, textbook
+from autograder.assignment.leaks import solution_lines
 from autograder.assignment.mistakes import CATALOGUE, SENTENCES, known
 from autograder.assignment.questions import ALL, QUESTIONS
 
@@ -64,7 +65,8 @@ def test_braces_of_a_formula_stay_in_a_sentence(monkeypatch: pytest.MonkeyPatch)
 def test_the_table_of_mistakes(capsys: pytest.CaptureFixture[str]) -> None:
     covered = {mistake.values[1] for mistake in KNOWN}
     unnamed = {entry.id for entry in CATALOGUE} - covered
-    assert unnamed == {"open", "not_a_function", "wrong_signature", "timed_out", "crashed", "out_of_memory"}
+    not_code = {"open", "not_a_function", "a_class", "argument_name", "wrong_signature"}
+    assert unnamed == not_code | {"timed_out", "crashed", "out_of_memory"}
     assert len(SENTENCES) == len(CATALOGUE) == len(set(SENTENCES.values()))
     with capsys.disabled():
         print("\nmistake                       questions  named as")
@@ -139,6 +141,9 @@ def divides(theta, grad, state, **hyper):  # type: ignore[no-untyped-def]
         ("adamw", 0.3, CheckFailed, "A function is asked for, and this is a float"),
         ("adamw", lambda theta, grad: theta, CheckFailed, "cannot be called as asked"),
         ("adamw", SGDW, CheckFailed, "cannot be called as asked"),
+        ("adamw", torch.nn.Linear, CheckFailed, "This is a class"),
+        ("adamw", lambda theta, grad, state, *, learning_rate, **rest: 0, CheckFailed, "cannot be called as asked"),
+        ("sgdw", lambda theta, grad, state, lr, wd, beta1=1: 0, CheckFailed, "call it 'weight_decay', not 'wd'"),
         ("adamw", divides, CheckFailed, "ZeroDivisionError: division by zero\n    line"),
         ("adamw", divides, CheckFailed, "return theta / 0 if state.t else 1 / 0, state"),
         ("counterexample", 3, CheckFailed, "A counterexample is three things"),
@@ -161,10 +166,13 @@ def unknown(change: Callable[..., Any]) -> Callable[..., Any]:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda new, s, old, h: (new - 7 * h["weight_decay"] * old**3, s), "right, so the decay is where to look"),
-        (lambda new, s, old, h: (new + 0.01, s), "wrong with a decay of 0 too"),
-        (lambda new, s, old, h: (new + (s.t > 2) * 0.01, s), "The first 2 steps come out right"),
-        (lambda new, s, old, h: (new, State(s.t, s.m, s.v + (s.t == 5))), "but v in the state that is handed on"),
+        (lambda new, s, old, h: (new - 7 * h["weight_decay"] * old**5, s), "What θ loses beside the step is wrong"),
+        (lambda new, s, old, h: (new - 7 * h["weight_decay"] * old**5, s), "right in the trial with a decay of 0 and"),
+        (lambda new, s, old, h: (new + 0.01, s), "The step of θ, with this t, m and v and a decay of 0, is wrong"),
+        (lambda new, s, old, h: (new + 0.01, s), "No trial is all right. For one, in step 1 θ[0] is"),
+        (lambda new, s, old, h: (new + (s.t == 2) * 0.01, s), "The first steps come out right, and later ones do not"),
+        (lambda new, s, old, h: (new, State(s.t, s.m, s.v + (s.t == 5))), "θ, t and m are right in every trial"),
+        (lambda new, s, old, h: (new, State(s.t, s.m, s.v + 1)), "The v that is handed on is wrong, and by no mistake"),
     ],
 )
 def test_an_unknown_mistake_is_narrowed_down(change: Callable[..., Any], words: str) -> None:
@@ -245,10 +253,13 @@ def test_worked_numbers_are_up_to_date() -> None:
     assert worked_numbers.TARGET.read_text(encoding="utf-8") == worked_numbers.build()
 
 
-def test_the_stored_file_holds_numbers_and_sentences_alone() -> None:
+def test_the_stored_file_holds_no_line_of_an_answer() -> None:
+    """Sentences, numbers, and the formulas of Adam, which the notebook gives, as they are written wrong."""
     stored = worked_numbers.TARGET.read_text(encoding="utf-8")
-    for code in ("return theta", "lambda ", "def ", "= theta", "sqrt(", "state.m", "np."):
+    for code in ("return theta", "lambda ", "def ", "= theta", "sqrt(", "state.m", "np.", "weight_decay) * theta"):
         assert code not in stored, code
+    for _, line in solution_lines():
+        assert line.split(" = ", 1)[-1] not in stored, line
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

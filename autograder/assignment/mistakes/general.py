@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autograder.assignment.answer_sources import ADAMS, CODE, FUNCTIONS, RULES, mistake
+from autograder.assignment.answer_sources import ADAMS, CODE, FUNCTIONS, RULES, TABLES, mistake
 
 SGDW, ADAM_L2, ADAMW = ("sgdw",), ("adam_l2",), ("adamw",)
 
@@ -35,8 +35,12 @@ GENERAL_MISTAKES = (
                 {"v": "state.v.mul_(beta2).add_((1 - beta2) * g**2)"},
             ],
         ),
-        (("good_fraction",), [{"runs": "table.groupby(['lr', 'decay'])\ntable['good'] = 1"}]),
-        (("best_accuracy",), [{"runs": "table.groupby(['lr', 'decay'])\ntable['good'] = 1"}]),
+    ),
+    mistake(
+        "table_changed",
+        "The table that came in is changed, by a new column, other values or rows that are gone: whoever called still "
+        "needs it as it was, so work on table.copy().",
+        (TABLES, [{"runs": "table.groupby(['lr', 'decay'])\ntable['good'] = 1"}]),
     ),
     mistake(
         "not_repeatable",
@@ -66,7 +70,7 @@ GENERAL_MISTAKES = (
     mistake(
         "caret",
         "In Python a power is written **, and ^ is something else.{where}",
-        (ADAMS, [{"m_hat": "m / (1 - beta1 ^ t)"}]),
+        (ADAMS, [{"m_hat": "m / (1 - beta1 ^ t)"}, {"v": "beta2 * state.v + (1 - beta2) * (g ^ 2)"}]),
         (("preconditioner",), [{"factor": "np.sqrt((1 - beta2 ^ t) / (1 - beta2))"}]),
     ),
     mistake(
@@ -103,10 +107,28 @@ GENERAL_MISTAKES = (
     mistake("not_numbers", "Numbers should come back, and this is {got}.", (FUNCTIONS, [{"return": "'0.9'"}])),
     mistake(
         "off_limits",
-        "{error}.",
+        "{error}.{anew}",
         (RULES, [{"return": "torch.optim.SGD([torch.nn.Parameter(theta)], lr=lr)"}]),
         (("best_accuracy",), [{"return": "__import__('adamw_pset').tuning_card(table)"}]),
     ),
+    mistake(
+        "numpy_arguments",
+        "The arguments here are numpy arrays, which torch's functions and methods do not take: use numpy's, or "
+        "torch.as_tensor(...) first. Your code stopped with {error}{where}",
+        (("preconditioner",), [{"M": "torch.diag(np.diag(G))"}]),
+        (("scaled_penalty_gradient",), [{"gradient": "l2 * theta.unsqueeze(0)"}]),
+    ),
+    mistake(
+        "raise_left",
+        "A raise NotImplementedError still stands above the answer, and nothing below it runs: delete it.{where}",
+        (RULES, [{"t": "state.t + 1\nraise NotImplementedError"}]),
+    ),
+    mistake(
+        "a_class",
+        "This is a class, and a function is asked for: write def, with (theta, grad, state, *, lr, ...) for a rule; "
+        "what is to be remembered goes into the state that it returns.",
+    ),
+    mistake("argument_name", "An argument is called by its name: call it {pairs}."),
     mistake("not_a_function", "A function is asked for, and this is {got}."),
     mistake("wrong_signature", "The function takes {got} and cannot be called as asked: {error}."),
     mistake("open", "This question is still open."),

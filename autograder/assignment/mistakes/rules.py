@@ -176,7 +176,7 @@ RULE_MISTAKES = (
     ),
     mistake(
         "sign_in_buffer",
-        "The buffer holds the gradients with the opposite sign, a velocity: m is the average of the gradients themselves.",
+        "The buffer holds the gradients with the opposite sign: m is the average of the gradients themselves.",
         (SGDW, [{"m": "(1 - beta1) * state.m - beta1 * g"}]),
         (ADAMS, [{"m": "beta1 * state.m - (1 - beta1) * g"}]),
     ),
@@ -278,8 +278,13 @@ RULE_MISTAKES = (
     mistake(
         "square_forgotten",
         "v does not average g² but another power of g: each coordinate's square is what belongs there.",
-        (ADAMS, [{"v": f"beta2 * state.v + (1 - beta2) * {power}"} for power in
-                 ("g", "abs(g)", "g * 2", "g ** 0.5", "abs(g) ** 0.5", "g**3", "g**4")]),
+        (
+            ADAMS,
+            [
+                {"v": f"beta2 * state.v + (1 - beta2) * {power}"}
+                for power in ("g", "abs(g)", "g * 2", "g ** 0.5", "abs(g) ** 0.5", "g**3", "g**4")
+            ],
+        ),
     ),
     mistake(
         "weight_squared",
@@ -318,8 +323,12 @@ RULE_MISTAKES = (
         (ADAMS, [{"v": "state.v + (g**2 - state.v) * (g**2 > state.v)"}]),
         (
             ADAMS,
-            [{"v": "beta2 * state.v + (1 - beta2) * g**2 + (state.v - beta2 * state.v - (1 - beta2) * g**2) "
-                   "* (state.v > beta2 * state.v + (1 - beta2) * g**2)"}],
+            [
+                {
+                    "v": "beta2 * state.v + (1 - beta2) * g**2 + (state.v - beta2 * state.v - (1 - beta2) * g**2) "
+                    "* (state.v > beta2 * state.v + (1 - beta2) * g**2)"
+                }
+            ],
         ),
     ),
     mistake(
@@ -363,7 +372,8 @@ RULE_MISTAKES = (
     ),
     mistake(
         "eps_left_out",
-        "ε is left out: without it the step is not defined where a gradient has always been zero.",
+        "The ε that comes in has no effect: it is left out, or a fixed number stands in its place. Without any, the "
+        "step is not defined where a gradient has always been zero.",
         (ADAMS, [{"denominator": "v_hat ** 0.5"}]),
     ),
     mistake(
@@ -393,7 +403,7 @@ RULE_MISTAKES = (
         (ADAMS, [{"step": "lr * m_hat * denominator"}, {"step": "lr * m_hat / v_hat ** 0.5 * eps"}]),
     ),
     mistake(
-        "denominator_missing",
+        "not_divided",
         "The step is not divided by √v̂ + ε: that division is what makes this Adam.",
         (ADAMS, [{"step": "lr * m_hat"}]),
     ),
