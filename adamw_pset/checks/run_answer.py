@@ -366,7 +366,7 @@ def where(error: BaseException, function: Callable[..., Any]) -> str:
 
 
 def is_empty(function: Callable[..., Any]) -> bool:
-    """Whether nothing but a docstring, ``pass``, ``...`` or a raise stands in the body of ``function``."""
+    """Whether nothing but a docstring, ``pass`` or ``...`` stands in the body of ``function``, or it ends in a raise."""
     if isinstance(told := getattr(function, "is_empty", None), bool):  # it lives in another process
         return told
     try:
@@ -376,7 +376,9 @@ def is_empty(function: Callable[..., Any]) -> bool:
         size = 24 if code is not None and code.co_names == ("NotImplementedError",) else 8
         return code is not None and set(code.co_names) <= {"NotImplementedError"} and len(code.co_code) <= size
     body = getattr(tree.body[0], "body", [])
+    if isinstance(body, list) and body and isinstance(body[-1], ast.Raise):
+        return True
     return isinstance(body, list) and all(
-        isinstance(line, ast.Pass | ast.Raise) or (isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant))
+        isinstance(line, ast.Pass) or (isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant))
         for line in body
     )

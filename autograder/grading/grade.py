@@ -140,7 +140,7 @@ def score(question: Question, finding: Finding) -> float | None:
     """The points of a finding, None unless it is graded: each mistake leaves its share of what the others leave."""
     if finding.status != GRADED:
         return None
-    share = math.prod(question.credit.get(each, 0.0) for each in single(finding.mistake))
+    share = math.prod((question.credit.get(each, 0.0) for each in single(finding.mistake)), start=1.0)
     return round(share * question.points, 2)
 
 
