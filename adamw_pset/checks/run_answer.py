@@ -366,7 +366,7 @@ def where(error: BaseException, function: Callable[..., Any]) -> str:
 
 
 def is_empty(function: Callable[..., Any]) -> bool:
-    """Whether nothing but a docstring, ``pass`` or ``...`` stands in the body of ``function``, or it ends in a raise."""
+    """Whether the body of ``function`` is nothing but a docstring, ``pass`` or ``...``, or ends in a raise."""
     if isinstance(told := getattr(function, "is_empty", None), bool):  # it lives in another process
         return told
     try:
