@@ -22,7 +22,7 @@ from nbgrader.apps.nbgraderapp import NbGraderApp
 from adamw_pset import cli
 from adamw_pset.maps.measures import with_interval
 from autograder.__main__ import parser
-from autograder.assignment.questions import QUESTIONS
+from autograder.assignment.questions import ALL
 from autograder.confined import lockdown
 from autograder.demo import course
 from autograder.grading import batch, finding, seed
@@ -233,7 +233,7 @@ def test_the_law_of_slopes_stands_for_all_five_rules() -> None:
 
 
 def test_every_question_is_answered() -> None:
-    for question in QUESTIONS.values():
+    for question in ALL:
         start = COMMENTARY.index(f"### `{question.name}`: {question.points} points")
         answer = COMMENTARY[start:].split("\n### ")[0]
         assert ("**Model answer.**" in answer and "**Rubric.**" in answer) or "| what goes wrong |" in answer
@@ -255,7 +255,7 @@ from adamw_pset.files import write_whole
 write_whole(worked_numbers.TARGET, worked_numbers.build())
 build.main([])
 from autograder.grading.grade import grade_folder, score
-from autograder.assignment.questions import QUESTIONS
+from autograder.assignment.questions import ALL
 from autograder.sandbox.sandbox import Sandbox
 from autograder.assignment.places import NAME
 handed_in = json.loads(Path(build.STUDENT).read_text())

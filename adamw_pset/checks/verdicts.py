@@ -94,15 +94,19 @@ def check(question: str, answer: Any) -> None:
 
 def open_questions() -> dict[str, Any]:
     """Each function that the problem set asks for, as it is before it is written."""
-    return dict.fromkeys(numbers()["questions"], ...)
+    return dict.fromkeys(_asked(), ...)
 
 
 def verdicts(namespace: Mapping[str, Any]) -> dict[str, Verdict]:
     """The verdict on each code question, from a notebook's ``globals()``."""
     return {
         question: judge(worked, observe(worked["kind"], worked["inputs"], namespace.get(question)))
-        for question, worked in numbers()["questions"].items()
+        for question, worked in _asked().items()
     }
+
+
+def _asked() -> dict[str, Any]:
+    return {name: worked for name, worked in numbers()["questions"].items() if "dropped" not in worked}
 
 
 def report(found: Mapping[str, Verdict], written: Mapping[str, str]) -> str:

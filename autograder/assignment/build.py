@@ -9,6 +9,8 @@ they are by one word, from which nbgrader's metadata are made:
     # %% folded=true                           code that is hidden until it is clicked
     # %% [markdown] attach="maps.png"          a picture of source/, shown as attachment:maps.png
 
+    # %% [markdown] leads_to="written_1a_i"    what goes with that answer, if it is dropped
+
 In markdown cells ``{{points adamw}}`` stands for a question's points, ``{{share adamw 3/8}}`` for
 three eighths of them.  Cells with the tag "instructor" are remarks, and stand in the commentary alone.
 """
@@ -36,7 +38,7 @@ from adamw_pset.checks.notebook_source import PLACEHOLDER
 from adamw_pset.files import write_whole
 from autograder.assignment.commentary import commentary
 from autograder.assignment.places import AUTOGRADER, INSTRUCTOR, NAME, SOURCE
-from autograder.assignment.questions import QUESTIONS
+from autograder.assignment.questions import EVERY, QUESTIONS
 
 ROOT = AUTOGRADER.parent  # of a clone: what is built is built there
 STUDENT = ROOT / f"{NAME}.ipynb"
@@ -48,6 +50,8 @@ KINDS = {
     "check": {"grade": True, "locked": True, "solution": False},
     "written": {"grade": True, "locked": False, "solution": True},
 }
+DROPPED = {question.name for question in EVERY if not question.points}
+NOT_ASKED = r"\{\{points (\w+)\}\}(?: points)?(?: for the (\w+))?"
 STEPS = GenerateAssignment.class_traits()["preprocessors"].default()  # nbgrader's own, in its order
 
 
@@ -77,7 +81,7 @@ def built() -> dict[Path, str]:
 def instructor_notebook(source: str) -> Any:
     """The notebook with solutions, rubrics and remarks."""
     parsed = jupytext.reads(source, fmt="py:percent")
-    cells = [_cell(cell) for cell in parsed.cells]
+    cells = [_cell(cell) for cell in parsed.cells if not _left_out(cell)]
     taken: Counter[str] = Counter()
     for cell in cells:
         name = cell.metadata.get("nbgrader", {}).get("grade_id") or _digest(cell.source)
@@ -121,6 +125,17 @@ def generate_config() -> Config:
     return config
 
 
+def _left_out(cell: Any) -> bool:
+    """Whether a cell goes with a dropped question: its check, a written answer, or what leads to it."""
+    names = [cell.metadata[kind] for kind in ("check", "written", "leads_to") if kind in cell.metadata]
+    return any(name in DROPPED for name in names)
+
+
+def _given(source: str) -> str:
+    """The function of a dropped question as code that is given: later cells need it."""
+    return re.sub(r"^ *### (BEGIN|END) SOLUTION\n?", "", source, flags=re.MULTILINE).rstrip()
+
+
 def _cell(cell: Any) -> Any:
     """A cell of the source as a cell of the notebook, with nbgrader's metadata if it is graded."""
     make = nbformat.v4.new_markdown_cell if cell.cell_type == "markdown" else nbformat.v4.new_code_cell
@@ -133,7 +148,11 @@ def _cell(cell: Any) -> Any:
         if kind in cell.metadata:
             metadata["nbgrader"] = _graded(kind, flags, cell.metadata[kind])
     source = cell.source
+    if metadata.get("nbgrader", {}).get("grade_id") in DROPPED:
+        del metadata["nbgrader"]
+        source = _given(source)
     if cell.cell_type == "markdown":
+        source = re.sub(NOT_ASKED, _not_asked, source)
         source = re.sub(r"\{\{(points|share) (\w+)\s*([\d/]*)\}\}", _points, source)
     built = make(source=source, metadata=metadata)
     if picture := cell.metadata.get("attach"):
@@ -150,6 +169,12 @@ def _graded(kind: str, flags: dict[str, bool], question: str) -> dict[str, Any]:
     if flags["grade"]:
         graded["points"] = QUESTIONS[question].points
     return dict(sorted(graded.items()))
+
+
+def _not_asked(match: re.Match[str]) -> str:
+    """What is said of the points of a question: that it is not asked, if it was dropped."""
+    name, what = match.groups()
+    return match[0] if name not in DROPPED else f"the {what} is not asked" if what else "not asked"
 
 
 def _points(match: re.Match[str]) -> str:

@@ -168,7 +168,7 @@ def _draw_tables(rng: Generator) -> list[Input]:
 # --- the questions -------------------------------------------------------------------------------
 
 STATE = ("theta", "t", "m", "v")
-ALL = (
+EVERY = (
     Question("written_1a_i", "1(a)(i) SGD on the penalised loss is weight decay"),
     Question("weight_decay_factor", "1(a)(i) λ_w from λ_ℓ2 and η", "function", _draw_factor),
     Question("written_1a_ii", "1(a)(ii) SGDW: what changes, and why not the rest"),
@@ -187,4 +187,5 @@ ALL = (
     Question("best_accuracy", "2(b)iii The best validation accuracy", "function", _draw_tables),
     Question("written_2b_iii", "2(b)iii What to conjecture about tuning"),
 )
-QUESTIONS = {question.name: question for question in ALL}
+QUESTIONS = {question.name: question for question in EVERY}
+ALL = tuple(question for question in EVERY if question.points)  # that are asked: 0 points drop a question

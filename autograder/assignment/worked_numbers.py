@@ -22,14 +22,14 @@ from adamw_pset.checks.run_answer import Input, Record, observe
 from adamw_pset.files import write_whole
 from autograder.assignment.answer_sources import ADAMS, DECAY, HOME, LINES, PARTS, compiled, part, reference
 from autograder.assignment.mistakes import SENTENCES, known, wrong_parts
-from autograder.assignment.questions import ALL, TOLERANCE, Question
+from autograder.assignment.questions import EVERY, TOLERANCE, Question
 
 TARGET = Path(adamw_pset.checks.__file__).parent / "worked_numbers.json"
 
 
 def build() -> str:
     """The text of the file."""
-    questions = {question.name: worked(question) for question in ALL if question.kind != "written"}
+    questions = {question.name: worked(question) for question in EVERY if question.kind != "written"}
     text = json.dumps({"sentences": SENTENCES, "questions": questions}, ensure_ascii=False, indent=1)
     return re.sub(r"\[\s+([^][{}]*?)\s+\]", lambda row: f"[{' '.join(row[1].split())}]", text) + "\n"
 
@@ -38,6 +38,7 @@ def worked(question: Question) -> dict[str, Any]:
     """What ``check`` needs to know of one question."""
     made = fresh(question, question.inputs())
     return made | {
+        **({} if question.points else {"dropped": True}),
         "inputs": [_plain(trial) for trial in made["inputs"]],
         "expected": _rounded(made["expected"]),
         "mistakes": [known | {"records": _rounded(known["records"])} for known in made["mistakes"]],

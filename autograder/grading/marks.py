@@ -185,5 +185,5 @@ def _check_question(name: str, where: str) -> None:
 
 def _check_score(score: float | None, question: str, where: str) -> None:
     most = QUESTIONS[question].points
-    if score is not None and not (math.isfinite(score) and 0 <= score <= most):
+    if most and score is not None and not (math.isfinite(score) and 0 <= score <= most):
         raise ValueError(f"{where}: the score {score:g} of {question} should be from 0 to {most}")

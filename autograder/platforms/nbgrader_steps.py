@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from nbconvert.exporters import Exporter, NotebookExporter
+from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.converters import Autograde, GenerateAssignment, GenerateFeedback
 from nbgrader.converters.base import NbGraderException
-from nbgrader.preprocessors import AssignLatePenalties, CheckCellMetadata, GetGrades, SaveAutoGrades
+from nbgrader.preprocessors import AssignLatePenalties, CheckCellMetadata, GetGrades, SaveAutoGrades, SaveCells
 from traitlets.config.loader import Config
 
 from adamw_pset.files import write_whole
@@ -46,7 +47,7 @@ def our_settings(converter: Any) -> Iterator[None]:
         config = generate_config()
         config.Exporter.default_preprocessors = []
         settings["exporter"] = NotebookExporter(parent=converter, config=config)
-        steps = STEPS
+        steps = [SaveAskedCells if step is SaveCells else step for step in STEPS]
     elif isinstance(converter, GenerateFeedback):
         settings["exporter"] = FeedbackPage(parent=converter, config=_course_config(converter))
         steps = [GetGrades]
@@ -92,6 +93,28 @@ def _expect(notebooks: list[str]) -> None:
         notebooks.append(str(expected))
 
 
+class SaveAskedCells(SaveCells):  # type: ignore[misc]
+    """Once there are submissions, the cells of a question that was dropped stay in the gradebook, out of 0."""
+
+    def _create_notebook(self, nb: Any) -> None:
+        try:
+            known = self.gradebook.find_notebook(self.notebook_id, self.assignment_id)
+        except MissingEntry:
+            known = None
+        if known is not None and known.submissions:
+            for cell in known.grade_cells:
+                if cell.name not in self.new_grade_cells:
+                    cell.max_score = 0
+            for new, old in (
+                (self.new_grade_cells, known.grade_cells),
+                (self.new_solution_cells, known.solution_cells),
+                (self.new_source_cells, known.source_cells),
+            ):
+                for cell in old:
+                    new.setdefault(cell.name, {})
+        super()._create_notebook(nb)
+
+
 class Rebuild(NotebookExporter):  # type: ignore[misc]
     """Reads a submission whatever state it is in, grades it, and gives back the rebuilt notebook."""
 
@@ -129,6 +152,10 @@ class SaveGrades(SaveAutoGrades):  # type: ignore[misc]
         file = _gradebook(resources).parent / SEEN
         self.seen = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
         nb, resources = super().preprocess(nb, resources)
+        with Gradebook(resources["nbgrader"]["db_url"]) as book:
+            for grade in book.find_submission_notebook(self.notebook_id, self.assignment_id, self.student_id).grades:
+                self._keep_to_points(grade)
+            book.db.commit()
         write_whole(file, json.dumps(self.seen, indent=0, sort_keys=True))
         return nb, resources
 
@@ -145,6 +172,18 @@ class SaveGrades(SaveAutoGrades):  # type: ignore[misc]
         else:
             grade.needs_manual_grade = grade.needs_manual_grade or changed
         self.gradebook.db.commit()
+
+    def _keep_to_points(self, grade: Any) -> None:
+        """What a question is worth today; a mark for one that was dropped waits beside the gradebook."""
+        question = QUESTIONS[grade.name.removeprefix("check_")]
+        grade.cell.max_score = question.points
+        place = f"mark {self.student_id}/{self.assignment_id}/{question.name}"
+        if not question.points:
+            if grade.manual_score is not None:
+                self.seen[place] = grade.manual_score
+            grade.auto_score, grade.manual_score, grade.needs_manual_grade = 0, None, False
+        elif place in self.seen:
+            grade.manual_score, grade.needs_manual_grade = self.seen.pop(place), False
 
     def _changed(self, cell: Any, question: str) -> bool:
         """Whether the answer is another than the last time; remembers it."""

@@ -57,7 +57,8 @@ def read_grades(path: Path) -> list[Row]:
             numbers = float(score) if score else None, float(most)
         except ValueError:
             raise ValueError(f"{path}, line {line}: {score!r} of {most!r} are no points") from None
-        table.append(Row(plain(student), question, *numbers, status, plain(message)))
+        if QUESTIONS[question].points:  # else it has been dropped since
+            table.append(Row(plain(student), question, *numbers, status, plain(message)))
     if not table:
         raise ValueError(f"{path} holds no grades")
     return table

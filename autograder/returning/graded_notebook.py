@@ -19,7 +19,7 @@ from latex2mathml.symbols_parser import SYMBOLS
 from PIL import Image
 
 from autograder.assignment.places import INSTRUCTOR, RELEASED
-from autograder.assignment.questions import QUESTIONS
+from autograder.assignment.questions import ALL, QUESTIONS
 from autograder.grading.finding import Finding
 from autograder.grading.grade import score
 from autograder.grading.plain_text import visible
@@ -32,6 +32,7 @@ REST = """# As handed in
 Cells and pictures of the submission that no question asks for. Nothing of it was run or checked."""
 RUBRIC = "rubric"  # the tag of cells for the grader alone
 PICTURE = "\n\n![picture {0}, as handed in](attachment:picture-{0}.png)"  # no answer can say so: see harmless
+ASKED = [question.name for question in ALL]
 # Commands of formulas that latex2mathml knows, less those that define others, make links, set styles, or draw
 # over what stands beside them.
 ACTIVE = (
@@ -50,17 +51,17 @@ class Answer(NamedTuple):
 def answers(submission: Submission) -> dict[str, Answer]:
     """The answer to each question."""
     released = _released_cells()
-    found = {name: _answer_to(name, submission) or Answer() for name in QUESTIONS}
+    found = {name: _answer_to(name, submission) or Answer() for name in ASKED}
     return {name: _without(released[name], answer) for name, answer in found.items()}
 
 
 def answers_in(notebook: Any) -> dict[str, Answer]:
     """The answers that ``rebuilt`` put into a notebook, as ``answers`` gives them."""
-    found = dict.fromkeys(QUESTIONS, Answer())
+    found = dict.fromkeys(ASKED, Answer())
     released = _released_cells()
     for cell in notebook.cells:
         name = cell.metadata.get("nbgrader", {}).get("grade_id", "")
-        if name in QUESTIONS:
+        if name in found:
             attached = [bundle["image/png"] for bundle in cell.get("attachments", {}).values()]
             text = cell.source
             for number in range(len(attached), 0, -1):

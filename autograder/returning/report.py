@@ -52,10 +52,10 @@ def write_report(out: Path, back: Sequence[Returned]) -> None:
 def report(back: Sequence[Returned], attention: Sequence[tuple[str, str, str]]) -> str:
     """The report as HTML; ``attention`` holds (student, question, what), as ``attention.csv`` does."""
     found = items(back)
-    code = [name for name, question in QUESTIONS.items() if question.kind != "written"]
+    code = [question.name for question in ALL if question.kind != "written"]
     totals = [("Code", *_totals(back, code))]
     if any(part.score is not None and part.finding.status == BY_HAND for each in back for part in each.parts):
-        totals.append(("Everything", *_totals(back, list(QUESTIONS))))
+        totals.append(("Everything", *_totals(back, [question.name for question in ALL])))
     states = Counter(_state(each.parts) for each in back)
     return (
         environment()
@@ -90,7 +90,7 @@ def items(back: Sequence[Returned]) -> list[Item]:
         parts = [each.parts[index] for each in back]
         have = [part.score for part in parts if part.score is not None]
         missing = sum(part.score is None and part.finding.status == NOT_GRADED for part in parts)
-        among = list(QUESTIONS) if question.kind == "written" else code
+        among = [question.name for question in ALL] if question.kind == "written" else code
         whole = [row for row in scores if all(row[name] is not None for name in among)]
         own = [row[question.name] or 0.0 for row in whole]
         rest = [sum(row[name] or 0.0 for name in among if name != question.name) for row in whole]
@@ -131,7 +131,7 @@ def _totals(back: Sequence[Returned], among: Sequence[str]) -> tuple[list[float]
     totals = []
     for each in back:
         scores = [part.score for part in each.parts if part.question.name in among]
-        penalty = each.penalty if len(among) == len(QUESTIONS) else 0.0
+        penalty = each.penalty if len(among) == len(ALL) else 0.0
         if None not in scores:
             totals.append(round(max(0.0, sum(score or 0.0 for score in scores) - penalty), 2))
     return totals, sum(QUESTIONS[name].points for name in among)

@@ -181,7 +181,7 @@ def weight_decay_factor(l2, lr):
 # %% check="weight_decay_factor"
 check("weight_decay_factor", weight_decay_factor)
 
-# %% [markdown]
+# %% [markdown] leads_to="written_1a_i"
 # Now write the derivation into the next cell (double-click it; `$...$` makes formulas).
 
 # %% [markdown] written="written_1a_i"
@@ -297,7 +297,7 @@ pd.DataFrame(
 # memory of about $1/\beta_1$ steps: then what a step puts into the buffer comes out again, piece by piece, over the next steps,
 # the pieces add up to the whole, and the $\lambda_w$ of (i) is about right.
 
-# %% [markdown]
+# %% [markdown] leads_to="written_1a_ii"
 # **In words** (the next cell): which lines change, why the decay must leave the gradient and the buffer, and what the
 # numbers above say about momentum.
 
@@ -366,7 +366,8 @@ check("preconditioner", preconditioner)
 # Other members of the family have another $M_t$, which is why eq. (5) leaves $\alpha$ open. AdaGrad forgets nothing, $\alpha = 1$:
 # $M_t = \operatorname{diag}(\operatorname{diag}(G_t(1)))^{-1/2}$. Its full-matrix form keeps what stands beside the diagonal,
 # $M_t = G_t(1)^{-1/2}$, and so do full-matrix methods with $\alpha < 1$ (Agarwal et al., in the list at the end). None of them is $kI$.
-#
+
+# %% [markdown] leads_to="written_1b_i"
 # **The derivation** goes into the next cell: from $v_t$ to $G_t(\beta_2)$, then the bias correction.
 
 # %% [markdown] written="written_1b_i"
@@ -413,7 +414,7 @@ def counterexample():
 # %% check="counterexample"
 check("counterexample", counterexample)
 
-# %% [markdown]
+# %% [markdown] leads_to="written_1b_ii"
 # **The proof** goes into the next cell.
 
 # %% [markdown] written="written_1b_ii"
@@ -460,7 +461,7 @@ def scaled_penalty_gradient(theta, M, l2):
 # %% check="scaled_penalty_gradient"
 check("scaled_penalty_gradient", scaled_penalty_gradient)
 
-# %% [markdown]
+# %% [markdown] leads_to="written_1b_iii"
 # **The proof** goes into the next cell, and a sentence each on why $M_t$ is positive definite and on what is odd.
 
 # %% [markdown] written="written_1b_iii"
@@ -827,7 +828,7 @@ open_map(table_w, follow)
 # <details><summary>Hint 2</summary>Accuracy counts right answers; loss also punishes wrong answers that were given with confidence.
 # The training labels are noisy: how confident should a network be?</details>
 
-# %% [markdown]
+# %% [markdown] leads_to="written_2b_i"
 # **Your reading** goes into the next cell.
 
 # %% [markdown] written="written_2b_i"
@@ -925,7 +926,7 @@ side_by_side({"medium": (table_l2, table_w), my_name: mine})
 # <details><summary>Hint 2</summary>The slope follows from how decay, gradient and length of the weights balance. Which of the knobs
 # touches this balance?</details>
 
-# %% [markdown]
+# %% [markdown] leads_to="written_2b_ii"
 # **Your report** goes into the next cell.
 
 # %% [markdown] written="written_2b_ii"
@@ -1020,7 +1021,7 @@ card_table(pd.concat([tuning_card(table_l2), tuning_card(table_w)]))
 # <details><summary>Hint 2</summary>If a grid is made wider by settings that are all bad, what happens to the share of good ones?
 # Which of the numbers on the card do not mind?</details>
 
-# %% [markdown]
+# %% [markdown] leads_to="written_2b_iii"
 # **Your conjecture** goes into the next cell.
 
 # %% [markdown] written="written_2b_iii"

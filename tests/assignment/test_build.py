@@ -20,7 +20,7 @@ from helpers.notebooks import small  # noqa: E402
 
 from autograder.assignment import build  # noqa: E402
 from autograder.assignment.mistakes import SENTENCES  # noqa: E402
-from autograder.assignment.questions import QUESTIONS  # noqa: E402
+from autograder.assignment.questions import ALL, QUESTIONS  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default")  # of Jupyter's own packages
 
@@ -51,13 +51,13 @@ def test_ids_are_unique_and_every_question_is_there(instructor: Any, student: An
         ids = [cell.id for cell in notebook.cells]
         assert len(set(ids)) == len(ids)
         graded = [c.metadata.nbgrader.grade_id for c in notebook.cells if "nbgrader" in c.metadata]
-        checks = [f"check_{name}" for name, q in QUESTIONS.items() if q.kind != "written"]
-        assert sorted(graded) == sorted([*QUESTIONS, *checks])
+        checks = [f"check_{question.name}" for question in ALL if question.kind != "written"]
+        assert sorted(graded) == sorted([*(question.name for question in ALL), *checks])
 
 
 def test_the_commentary_has_every_question_and_mistake(instructor: Any) -> None:
     text = build.commentary(instructor)
-    for question in QUESTIONS.values():
+    for question in ALL:
         assert f"### `{question.name}`: {question.points} points" in text
         for mistake, share in question.credit.items():
             assert f"| {SENTENCES[mistake]} | {share:.0%} |" in text
