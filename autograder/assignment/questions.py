@@ -127,42 +127,53 @@ def _draw_penalty(rng: Generator) -> list[Input]:
     ]
 
 
-def _table(rng: Generator, lrs: int, decays: int) -> dict[str, list[Any]]:
-    """Runs of one optimizer on a small grid, 8 seeds; accuracies in 64ths, so that means are exact.
+GRIDS = ((3, 3), (3, 4), (4, 3), (2, 7), (3, 5))  # learning rates, decays
 
-    Six settings: the best (mean 52/64), a lucky run among poor ones, one of mean exactly 44/64, one
-    with a diverged run among the highest, one with two, one that diverged altogether.
+
+def _table(rng: Generator) -> tuple[dict[str, list[Any]], int]:
+    """Runs of one optimizer on a small grid, 8 seeds, and how far its accuracies are moved, in 512ths.
+
+    Six settings show mistakes: the best (mean 52/64), a lucky run among poor ones, one of mean exactly
+    44/64, one with a diverged run among the highest, one with two, one that diverged altogether.  The others
+    are good by every threshold, by some, or by none: how many there are of each, the grid and how far all of
+    it is moved tell one draw from another.  Accuracies are whole 512ths, so that means are exact.
     """
     nan = float("nan")
+    lrs, decays = GRIDS[rng.integers(len(GRIDS))]
+    fillers = ([49.75] + [50.75] * 6 + [59.75], [44] + [46] * 6 + [56], [33] + [34] * 6 + [43], [19] + [20] * 6 + [29])
     cases: list[Any] = [
         [50] + [51] * 6 + [60],
         [63, 25] + [26] * 6,
         [41] + [42] * 6 + [59],
+        *(fillers[i] for i in rng.integers(len(fillers), size=lrs * decays - 6)),
         [61] * 6 + [60, nan],
         [40, 55, 55, 55, 55, 40, nan, nan],
         [nan] * 8,
     ]
+    moved = int(rng.integers(-120, 8))
     lr_of, decay_of = rng.permutation(lrs), rng.permutation(decays)  # one learning rate never diverges
     rows = []
     for i, case in enumerate(cases):
         lr, decay = 10.0 ** -(1 + lr_of[i // decays]), 10.0 ** -(1 + decay_of[i % decays])
         for seed, sixty_fourths in enumerate(rng.permutation(case)):
-            accuracy = sixty_fourths / 64
-            train, loss = rng.integers(46, 50) / 64, rng.integers(8, 200) / 64
+            accuracy = (8 * sixty_fourths + moved) / 512
+            train, loss = (8 * rng.integers(46, 50) + moved) / 512, rng.integers(8, 200) / 64
             fate = bool(np.isnan(accuracy))
             losses = (nan, nan) if fate else (loss, loss / 2)
             rows.append(("adamw", lr, decay, seed, accuracy, losses[0], train, losses[1], fate))
     frame = pd.DataFrame([rows[i] for i in rng.permutation(len(rows))], columns=COLUMNS)
-    return {str(name): frame[name].tolist() for name in frame}
+    return {str(name): frame[name].tolist() for name in frame}, moved
 
 
 def _draw_thresholds(rng: Generator) -> list[Input]:
-    first, second = _table(rng, 2, 3), _table(rng, 3, 2)
-    return [{"table": table, "threshold": n / 64} for table, n in ((first, 44), (second, 51), (first, 30))]
+    drawn = [(n, *_table(rng)) for n in (44, 51, 30)]  # each between other settings than the next
+    trials: list[Input] = [{"table": table, "threshold": (8 * n + moved) / 512} for n, table, moved in drawn]
+    return [trials[i] for i in rng.permutation(len(trials))]
 
 
 def _draw_tables(rng: Generator) -> list[Input]:
-    return [{"table": _table(rng, 2, 3)}, {"table": _table(rng, 3, 2)}]
+    (first, moved), (second, again) = _table(rng), _table(rng)
+    return _draw_tables(rng) if moved == again else [{"table": first}, {"table": second}]  # no constant is right twice
 
 
 # --- the questions -------------------------------------------------------------------------------

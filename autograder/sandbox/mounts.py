@@ -122,6 +122,9 @@ def bubblewrap(folder: Path) -> list[str]:
         for path in (_path(library), f"{_path(library)}.py"):
             if (folder / "stubs" / path).exists():
                 command += ["--ro-bind", str(folder / "stubs" / path), str(site / path)]
+        compiled = (site / _path(library)).with_name("__pycache__")
+        if not (site / _path(library)).is_dir() and compiled.is_dir():  # of a module: a package's goes with its folder
+            command += ["--ro-bind", str(folder / "empty"), str(compiled)]
     for library in HIDDEN:
         if (site / library).is_dir():
             command += ["--ro-bind", str(folder / "empty"), str(site / library)]

@@ -20,7 +20,8 @@ import torch
 from helpers.submissions import IMPORTS, RIGHT, descendants, grade_one
 
 from adamw_pset import State
-from adamw_pset.checks.run_answer import Stopped
+from adamw_pset.checks.run_answer import Stopped, observe
+from autograder.assignment.questions import QUESTIONS
 from autograder.confined import messages
 from autograder.sandbox import sandbox
 from autograder.sandbox.sandbox import Sandbox
@@ -170,6 +171,27 @@ ATTACKS = {
         rule("""
         from sklearn.neural_network._stochastic_optimizers import AdamOptimizer
         AdamOptimizer([theta.numpy()], lr).update_params([theta.numpy()], [grad.numpy()])
+        """),
+    ),
+    "scikit-learn's Adam as it was compiled": (
+        "",
+        rule("""
+        import marshal, os, sklearn.neural_network
+        for folder, _, files in os.walk(os.path.dirname(sklearn.neural_network.__file__)):
+            for file in files:
+                if file.startswith("_stochastic") and file.endswith(".pyc"):
+                    marshal.loads(open(os.path.join(folder, file), "rb").read()[16:])
+                    raise AssertionError('REACHED', file)
+        """),
+    ),
+    "listmount and statmount": (
+        "",
+        rule("""
+        import ctypes
+        libc = ctypes.CDLL(None, use_errno=True)
+        for number in (457, 458):
+            if libc.syscall(number, 0, 0, 0, 0) != -1 or ctypes.get_errno() != 1:
+                raise AssertionError('REACHED', number, ctypes.get_errno())
         """),
     ),
     "the network": ("", rule("import socket\nsocket.create_connection(('127.0.0.1', 80), 1)")),
@@ -348,6 +370,25 @@ BLOCKED = [
     "scikit-learn's Adam",
     "the answers of the package",
 ]
+
+
+TABLE_ROADS = {  # to what the package works out of a table itself
+    "the card": "from adamw_pset import tuning_card\n    return tuning_card(table).iloc[0, 0]",
+    "a map's means": "from adamw_pset.maps.plots import _means\n    return _means(table, 'val_accuracy').max()",
+    "the card's maps": "from adamw_pset.maps.measures import accuracy_maps\n    return accuracy_maps(table)[2].mean(0).max()",
+    "a map in words": "from adamw_pset.maps import plots\n    return float(plots.describe(table).split('Best ')[1][:5])",
+}
+
+
+@pytest.mark.parametrize("name", TABLE_ROADS)
+def test_the_package_s_own_measures_are_off_limits_in_check_and_in_the_grader(name: str, box: Sandbox) -> None:
+    source = f"def best_accuracy(table):\n    {TABLE_ROADS[name]}\n"
+    assert "computes this: write it yourself" in grade_one(box, "best_accuracy", source).message
+    space: dict[str, Any] = {}
+    exec(source, space)
+    seen = observe("function", QUESTIONS["best_accuracy"].inputs(), space["best_accuracy"])
+    assert seen.event is not None
+    assert seen.event.id == "off_limits"
 
 
 @pytest.mark.parametrize("name", BLOCKED)
