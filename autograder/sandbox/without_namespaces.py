@@ -3,25 +3,31 @@
 Gradescope runs one submission in one container, as root, and Docker refuses what bubblewrap needs.  This
 takes bubblewrap's arguments, puts the worker's files where they would have been mounted, shuts
 ``/autograder`` (answers, seed, results, submission) to everyone but root, and starts the worker as a user
-who owns nothing.  ``jail`` does the rest, as always: limits, no privileges, no new processes, no sockets.
-What is lost against bubblewrap: the student's code sees the container's other readable files, and may
-leave files in ``/tmp``.
+who owns nothing and has never been before.  A process of root's stays behind, and when the worker ends, which it
+does after each answer, ends every process of that user and removes its files: what a cell leaves running
+can reach no other answer.  ``lockdown`` does the rest, as always: limits, no privileges, no new processes, no
+sockets.  What is lost against bubblewrap: the student's code sees the container's other readable files.
 
 It changes the machine that it runs on for good, and so refuses to run anywhere but in such a container.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
+import re
 import resource
 import shutil
+import signal
 import sys
+import time
 from pathlib import Path
 from typing import NamedTuple
 
 HOME = Path("/autograder")
-USER = 62182  # has no entry in /etc/passwd, and owns no file
+USERS = range(62182, 64182)  # have no entry in /etc/passwd, and own no file
+LEFT = ("/tmp", "/var/tmp", "/dev/shm", "/run")  # where anyone can leave files
 PROCESSES = 32
 ARGUMENTS = {
     "--unshare-all": 0,
@@ -109,21 +115,78 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def main() -> None:
-    """Furnish the room and become the worker in it, as ``USER``.  Does not return."""
+    """Furnish the room and become the worker in it, as a user of its own.  Does not return."""
     if os.getuid() != 0 or not (HOME / "run_autograder").exists():
         sys.exit("this stands in for bubblewrap in a container of Gradescope, as root, and nowhere else")
     made = room(sys.argv[1:])
     furnish(made)
     os.chdir(made.folder)
     os.setsid()
+    user = next(user for user in (*USERS[os.getpid() % len(USERS) :], *USERS) if not processes(user))
+    stay_behind(user)
     resource.setrlimit(resource.RLIMIT_NPROC, (PROCESSES, PROCESSES))
-    os.setgroups([])
-    os.setresgid(USER, USER, USER)
-    os.setresuid(USER, USER, USER)
+    become(user)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0)
     program = made.command.index("-c") + 1
     made.command[program] = FIRST + made.command[program]
     os.execve(made.command[0], made.command, made.environment)
+
+
+def become(user: int) -> None:
+    """Be this user, for good."""
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
+
+
+def stay_behind(user: int) -> None:
+    """Fork a process of root's that waits for the end of this one, and then ends all that is the user's."""
+    ours, theirs = os.pipe()
+    os.set_inheritable(theirs, True)  # the worker has it: it closes when the worker ends, however that is
+    if os.fork() == 0:
+        try:
+            os.setsid()
+            os.dup2(ours, 3)
+            os.closerange(4, 4096)
+            null = os.open(os.devnull, os.O_RDWR)
+            for standard in range(3):
+                os.dup2(null, standard)
+            os.read(3, 1)
+            end(user)
+        finally:
+            os._exit(0)
+    os.close(ours)
+
+
+def end(user: int) -> None:
+    """End every process of the user, and remove what it has left."""
+    while processes(user):
+        child = os.fork()
+        if child == 0:
+            try:
+                become(user)
+                os.kill(-1, signal.SIGKILL)  # all that this user may
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+        time.sleep(0.01)
+    for place in LEFT:
+        for path in Path(place).glob("*"):
+            if path.lstat().st_uid == user:
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def processes(user: int) -> list[int]:
+    """The processes of a user, as far as they are alive."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/status"):
+        with contextlib.suppress(OSError):
+            text = status.read_text()
+            if re.search(rf"^Uid:.*\b{user}\b", text, re.MULTILINE) and not re.search(
+                r"^State:\s+[ZX]", text, re.MULTILINE
+            ):
+                found.append(int(status.parent.name))
+    return found
 
 
 if __name__ == "__main__":

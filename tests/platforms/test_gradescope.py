@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from helpers.submissions import RIGHT, notebook
 
 from autograder.__main__ import main
 from autograder.assignment.mistakes import known
-from autograder.assignment.questions import ALL
+from autograder.assignment.questions import ALL, QUESTIONS
 from autograder.grading.finding import BY_HAND, GRADED, NOT_GRADED, Finding
 from autograder.platforms import gradescope
 from autograder.sandbox import sandbox, without_namespaces
@@ -151,6 +152,10 @@ def adamw(theta, grad, state, *, lr, weight_decay, beta1=0.9, beta2=0.999, eps=1
         "grader": lambda: os.kill(1, 9),
         "torch": lambda: torch.optim.AdamW([torch.nn.Parameter(theta)]),
         "source": lambda: "bias_correction" in textbook() or 1 / 0,
+        "survivor": lambda: [pid for pid in os.listdir("/proc") if pid.isdigit()
+                             and 62182 <= os.stat("/proc/" + pid).st_uid != os.getuid()][0],
+        "left file": lambda: open("/tmp/survived").close(),
+        "reached": lambda: open("/tmp/reached").close(),
     }
     won = []
     for name, way in ways.items():
@@ -160,6 +165,24 @@ def adamw(theta, grad, state, *, lr, weight_decay, beta1=0.9, beta2=0.999, eps=1
         except Exception:
             pass
     raise RuntimeError(f"uid {os.getuid()} won {won}")
+"""
+
+# A cell that outlives its answer: it is to be ended before it can reach the next one.
+SURVIVOR = """
+def weight_decay_factor(l2, lr):
+    import ctypes, os, time
+    ctypes.CDLL(None).prctl(1, 0, 0, 0, 0)
+    os.kill(os.getppid(), 9)
+    open("/tmp/survived", "w").write("x")
+    for _ in range(2000):
+        time.sleep(0.01)
+        for pid in os.listdir("/proc"):
+            try:
+                if pid.isdigit() and int(pid) != os.getpid():
+                    open(f"/proc/{pid}/mem", "r+b").close()
+                    open("/tmp/reached", "w").write(pid)
+            except OSError:
+                pass
 """
 
 
@@ -186,14 +209,17 @@ def test_without_namespaces_a_user_of_its_own_runs_the_code(root: Path) -> None:
     if not can_make_a_container():
         pytest.skip("needs root and the right to mount, to play a container of Gradescope")
     with open(root / "source" / "autograder" / "assignment" / "questions.py", "a") as file:  # each takes a new worker
-        file.write("ALL = (QUESTIONS['weight_decay_factor'], QUESTIONS['adamw'])\n")
-    hand_in(root, RIGHT | {"adamw": ATTACK})
+        file.write("ALL = tuple(QUESTIONS[name] for name in ('weight_decay_factor', 'preconditioner', 'adamw'))\n")
+    hand_in(root, RIGHT | {"weight_decay_factor": SURVIVOR, "adamw": ATTACK})
     done = container(root)
     assert done.returncode == 0, done.stderr
     assert "No namespaces here: the student's code runs as a user of its own." in done.stdout
-    assert scores(root) == {"weight_decay_factor": 2, "adamw": 0}
+    assert scores(root) == {"weight_decay_factor": 0, "preconditioner": QUESTIONS["preconditioner"].points, "adamw": 0}
     text = (root / "results" / "results.json").read_text()
-    assert f"uid {without_namespaces.USER} won []" in text
+    user = re.search(r"uid (\d+) won \[\]", text)
+    assert user, text
+    assert int(user[1]) in without_namespaces.USERS
+    assert not [pid for uid in without_namespaces.USERS for pid in without_namespaces.processes(uid)]
 
 
 def test_the_stand_in_refuses_any_other_machine() -> None:
