@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import os
 import shutil
@@ -12,24 +13,23 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from nbgrader.api import Gradebook
+
 from adamw_pset.files import write_whole
 from autograder.assignment.answer_sources import CODE, textbook
 from autograder.assignment.mistakes import known
 from autograder.assignment.places import INSTRUCTOR, NAME, RELEASED
+from autograder.demo import written_answers
 from autograder.grading import batch
 from autograder.grading.finding import Row
 from autograder.grading.seed import secret_seed
 from autograder.platforms.course import LINES
 from autograder.returning.feedback import give_back
+from autograder.returning.grading_page import write_grading_page
 from autograder.returning.report import write_report
 
 RIGHT = {question: textbook(question) for question in CODE}
-WRITTEN = {
-    "written_1a_i": "The gradient of the penalty is $\\lambda_{\\ell_2}\\theta$, so $\\theta_{t+1} = "
-    "(1 - \\eta\\lambda_{\\ell_2})\\theta_t - \\eta\\nabla L$ and $\\lambda_w = \\eta\\lambda_{\\ell_2}$.",
-    "written_2b_i": "One map is a diagonal, the other a band. With ℓ2, **ten times the learning rate** asks "
-    "for a hundredth of the decay.",
-}
+WRITTEN = written_answers.answers(1)  # right
 IN_NUMPY = """
 def adamw(theta, grad, state, *, lr, weight_decay, beta1=0.9, beta2=0.999, eps=1e-8):
     g, m, v = np.array(grad), np.array(state.m), np.array(state.v)
@@ -38,6 +38,7 @@ def adamw(theta, grad, state, *, lr, weight_decay, beta1=0.9, beta2=0.999, eps=1
     new = np.array(theta) - weight_decay * np.array(theta) - step
     return torch.as_tensor(new), State(t, torch.as_tensor(m), torch.as_tensor(v))
 """
+LEFT_TO_GRADE = 8  # students, whose written answers wait for whoever looks at the course
 COMMON = {  # mistake: the question in which it is made
     "decay_left_out": "adamw",
     "decay_through_gradient": "adamw",
@@ -86,21 +87,22 @@ def build(folder: Path) -> dict[str, str]:
 
 def submissions() -> Iterator[tuple[str, str]]:
     """What it is, and the text of the file."""
-    yield "right", notebook(RIGHT | WRITTEN)
-    yield "right, in numpy", notebook(RIGHT | WRITTEN | {"adamw": IN_NUMPY})
+    right = (RIGHT | written_answers.answers(number) for number in itertools.count(1))
+    yield "right", notebook(next(right))
+    yield "right, in numpy", notebook(next(right) | {"adamw": IN_NUMPY})
     yield "nothing answered", notebook({})
     for mistake, question in COMMON.items():
         source = next(source for entry, _, source in known(question) if entry.id == mistake)
-        yield f"{mistake} in {question}", notebook(RIGHT | {question: source})
+        yield f"{mistake} in {question}", notebook(next(right) | {question: source})
     for kind, source in HOSTILE.items():
-        yield kind, notebook(RIGHT | {"adamw": source})
-    yield "script in an answer", notebook(RIGHT | {"written_1a_i": "<script>alert(1)</script> Done."})
+        yield kind, notebook(next(right) | {"adamw": source})
+    yield "script in an answer", notebook(next(right) | {"written_1a_i": "<script>alert(1)</script> Done."})
     yield "cut off", notebook(RIGHT)[:4000]
     yield "empty file", ""
-    yield "without ids", notebook(RIGHT | WRITTEN, ids=False)
-    yield "adamw twice", notebook(RIGHT, more=NEVER + "return theta, state\n")
-    yield ("its cell deleted", notebook({name: source for name, source in RIGHT.items() if name != "sgdw"}, "sgdw"))
-    yield "a syntax error", notebook(RIGHT | {"adam_l2": RIGHT["adam_l2"].replace("return", "retrun")})
+    yield "without ids", notebook(next(right), ids=False)
+    yield "adamw twice", notebook(next(right), more=NEVER + "return theta, state\n")
+    yield "its cell deleted", notebook({name: text for name, text in next(right).items() if name != "sgdw"}, "sgdw")
+    yield "a syntax error", notebook(next(right) | {"adam_l2": RIGHT["adam_l2"].replace("return", "retrun")})
 
 
 def demo(folder: Path) -> str:
@@ -109,12 +111,34 @@ def demo(folder: Path) -> str:
         raise ValueError(f"{folder} holds something that is no course of ours: give another folder")
     shutil.rmtree(folder, ignore_errors=True)
     kinds = build(folder)
-    rows = batch.grade_all(folder / "submitted", folder / "grades", secret_seed())
-    write_report(folder / "grades", give_back(folder / "submitted", folder / "grades", secret_seed()))
-    for step in ("generate_assignment", "autograde", "generate_feedback"):
+    submitted, grades, seed, jobs = folder / "submitted", folder / "grades", secret_seed(folder), os.cpu_count() or 1
+    rows = batch.grade_all(submitted, grades, seed, jobs=min(4, jobs))
+    for step in ("generate_assignment", "autograde"):
         print(f"nbgrader {step} {NAME} …", flush=True)
         nbgrader(folder, step, NAME)
+    mark(folder / "gradebook.db")
+    print(f"nbgrader generate_feedback {NAME} …", flush=True)
+    nbgrader(folder, "generate_feedback", NAME)
+    write_report(grades, give_back(submitted, grades, seed, marks=folder / "gradebook.db"))
+    write_grading_page(submitted, grades, seed, marks=folder / "gradebook.db", jobs=1, confined=True, progress=False)
     return table(kinds, rows)
+
+
+def mark(gradebook: Path) -> None:
+    """Grade the written answers of all but the last students, as a person would in the formgrader."""
+    quality = {text: place for texts in written_answers.ANSWERS.values() for place, text in enumerate(texts)}
+    with Gradebook(f"sqlite:///{gradebook}") as book:
+        for submission in book.find_assignment(NAME).submissions[:-LEFT_TO_GRADE]:
+            notebook = submission.notebooks[0]
+            texts = written_answers.answers(int(submission.student.id.removeprefix("student")))
+            comments = {comment.name: comment for comment in notebook.comments}
+            for grade in notebook.grades:
+                if grade.name in texts and grade.auto_score is None and grade.needs_manual_grade:
+                    place = quality[texts[grade.name]]
+                    grade.manual_score = written_answers.SHARES[place] * grade.max_score
+                    grade.needs_manual_grade = False
+                    comments[grade.name].manual_comment = written_answers.COMMENTS[place]
+        book.db.commit()
 
 
 def nbgrader(course: Path, *arguments: str) -> None:

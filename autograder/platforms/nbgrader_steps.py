@@ -27,8 +27,10 @@ from adamw_pset.files import write_whole
 from autograder.assignment.build import STEPS, generate_config
 from autograder.assignment.places import NAME
 from autograder.assignment.questions import QUESTIONS
+from autograder.grading.batch import JOURNAL
 from autograder.grading.finding import GRADED, Finding
 from autograder.grading.grade import grade_folder, score
+from autograder.grading.journal import read_journal
 from autograder.grading.marks import read_marks
 from autograder.grading.seed import secret_seed
 from autograder.returning import feedback
@@ -135,7 +137,7 @@ class Rebuild(NotebookExporter):  # type: ignore[misc]
         for name in COLLECTED:
             _copy_small(path.with_name(name), target / name)
         course = Path(self.parent.coursedir.root)
-        findings, _, submission = grade_folder(path.parent, student, secret_seed(course), sandbox(), {})
+        findings, _, submission = grade_folder(path.parent, student, secret_seed(course), sandbox(), _journal(course))
         return self.from_notebook_node(rebuilt(submission, findings), resources=resources, **kw)
 
 
@@ -228,6 +230,12 @@ def _findings(nb: Any) -> dict[str, Finding]:
 
 def _gradebook(resources: Any) -> Path:
     return Path(resources["nbgrader"]["db_url"].removeprefix("sqlite:///"))
+
+
+@cache
+def _journal(course: Path) -> dict[str, Finding]:
+    """What ``python -m autograder grade`` has found in this course already."""
+    return read_journal(course / "grades" / JOURNAL)
 
 
 @cache
