@@ -10,11 +10,15 @@ SOURCES := adamw_pset autograder tests benchmarks
 heatmaps: .venv/core.done  ## train the default experiment: figures/heatmaps.png, .svg, .csv, tuning.csv
 	$(BIN)/adamw-pset heatmaps --out figures
 
-figures: .venv/core.done  ## every figure of docs/: the four maps, SGD, PyTorch's convention, the plain network
+figures: .venv/core.done  ## every figure of docs/: the default maps, SGD, PyTorch's convention, other networks and data
 	$(BIN)/adamw-pset heatmaps --out docs/figures/adam
 	$(BIN)/adamw-pset heatmaps --optimizers sgd sgdw --out docs/figures/sgd
 	$(BIN)/adamw-pset heatmaps --optimizers adamw adamw_torch --out docs/figures/conventions
 	$(BIN)/adamw-pset heatmaps --optimizers adam_l2 adamw --plain --out docs/figures/plain
+	$(BIN)/adamw-pset heatmaps --data digits --out docs/figures/digits
+	$(BIN)/python docs/convolutions.py docs/figures/convolutions
+	$(BIN)/adamw-pset heatmaps --knob clusters=20 --knob dim=16 --knob separation=9 --knob n_train=4096 \
+		--knob label_noise=0.5 --lrs 0.003 0.3 --decays 1e-6 1 --out docs/figures/crowded
 	$(BIN)/adamw-pset heatmaps --grid 9 --seeds 2 --out docs/figures/notebook
 	$(BIN)/python -m autograder.assignment.expected_maps
 

@@ -196,6 +196,18 @@ def test_theory_stands_beside_what_was_measured(rule: str) -> None:
     assert [line.split(" | ")[1] for line in in_readme] == [rule]
 
 
+@pytest.mark.parametrize("optimizer", ["adam_l2", "adamw"])
+@pytest.mark.parametrize("figure", ["digits", "convolutions", "crowded"])
+def test_the_law_on_other_data_is_measured(figure: str, optimizer: str) -> None:
+    a, b, turn, slope = (
+        said(value(figure, optimizer, column), 2)
+        for column in ("turn_lr_power", "turn_decay_power", "turn_slope", "slope")
+    )
+    best = said(value(figure, optimizer, "best_turn"), 1)
+    slope = "none told" if slope == "–" else slope
+    assert f"| {a}, {b} | {turn} | {slope} | {best} |" in README
+
+
 @pytest.mark.parametrize(
     ("column", "digits"),
     [

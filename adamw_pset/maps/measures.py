@@ -22,7 +22,7 @@ from adamw_pset.table import check_table
 Map = NDArray[np.float64]  # (learning rates, decays), both ascending
 
 TEMPERATURE = 0.01  # one point of accuracy: settings that close to the best count as good as it
-NEAR = 0.05  # settings within 5 points of the map's best make up its good region
+SETTLED = 0.02  # within 2 points of the map's best the decay has set the length of the weights
 COVERAGE = 0.95
 RESAMPLES = 400  # where there are too many to take them all: they tell a standard error to within 4 %
 
@@ -79,7 +79,7 @@ def ridge(accuracy: Map, decays: Map) -> Map:
     weight = np.exp((accuracy - best[:, None]) / TEMPERATURE)
     centre = (weight * np.log10(decays)).sum(axis=1) / weight.sum(axis=1)
     ends = np.maximum(accuracy[:, 0], accuracy[:, -1])
-    shows = (best - accuracy.min(axis=1) >= 0.05) & (best - ends >= 0.005) & (best >= best.max() - NEAR)
+    shows = (best - accuracy.min(axis=1) >= 0.05) & (best - ends >= 0.005) & (best >= best.max() - 0.05)
     return np.where(shows, centre, np.nan)
 
 
@@ -170,14 +170,14 @@ MEASURES: dict[str, Callable[[Maps], float]] = {
 
 
 def turn_powers(maps: Maps) -> tuple[float, float]:
-    """a and b of turn ∝ η^a λ^b: least squares in the logs, over the settings within 5 points of the best.
+    """a and b of turn ∝ η^a λ^b: least squares in the logs, over the settings within 2 points of the best.
 
     There the weights have settled, which the theory presupposes: its a and b are 0, 1/2 for AdamW, 2/3, 1/3 for
     Adam with ℓ2, 0, 1/2 for SGDW, and 1/2, 1/2 for SGD with ℓ2 and for AdamW in PyTorch's convention.  NaN
     where there are too few such settings to tell the two apart.
     """
     eta, lam = np.meshgrid(maps.lrs, maps.decays, indexing="ij")
-    used = (maps.accuracy >= maps.accuracy.max() - NEAR) & (maps.turn > 0) & (eta > 0) & (lam > 0)
+    used = (maps.accuracy >= maps.accuracy.max() - SETTLED) & (maps.turn > 0) & (eta > 0) & (lam > 0)
     terms = np.column_stack([np.ones(used.sum()), np.log(eta[used]), np.log(lam[used])])
     if len(terms) < 6 or np.linalg.matrix_rank(terms) < 3:
         return float("nan"), float("nan")

@@ -138,6 +138,9 @@ def test_the_stated_time_is_the_sum_of_the_exercises(student: Any) -> None:
     guess = re.findall(r"^(\d+) minutes, not graded", text, re.MULTILINE)
     assert stated is not None
     assert sum(map(int, [*graded, *guess])) == int(stated[1])
+    points = sum(question.points for question in QUESTIONS.values())
+    readme = (build.AUTOGRADER / "assignment" / "bundle" / "README.md").read_text(encoding="utf-8")
+    assert f"{points} points; the exercises take about {stated[1]} minutes" in readme
 
 
 def test_the_open_notebook_stops_at_the_first_question(student: Any, tmp_path: Path) -> None:
