@@ -63,7 +63,7 @@ def exists(command: str) -> None:
     if program == "make":
         assert set(arguments) <= TARGETS, f"the Makefile has no {arguments}"
     elif program == "python" and arguments[:3] == ["-m", "pip", "install"]:
-        assert set(arguments[3:]) <= {"-c", "constraints.txt", "-e", ".[cluster]"}
+        assert set(arguments[3:]) <= {"-c", "constraints.txt", "-e", ".[cluster]", ".[autograder]"}
     elif program == "python":
         assert arguments[:2] == ["-m", "autograder"]
         parser().parse_args(arguments[2:])
