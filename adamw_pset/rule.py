@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, NamedTuple, overload
 
 import torch
@@ -37,13 +38,35 @@ class State(NamedTuple):
         return cls(0, torch.zeros_like(theta), torch.zeros_like(theta))
 
 
+# The contract of what a rule returns: what is said of one that breaks it, here, in sweeps and in ``check``.
+CONTRACT = {
+    "not_theta_and_state": "should return (theta, state); it returned {got}",
+    "state_first": "should return (theta, state), and it returned the state first",
+    "not_a_tensor": "should return theta as a torch.Tensor; it returned {got}",
+    "wrong_shape": "should return theta in the shape it got, {want}; it returned {got}",
+    "wrong_dtype": "should return theta in the dtype it got, {want}; it returned {got}",
+    "state_incomplete": "should return State(t, m, v); it returned {got}",
+}
+# Keys of a parameter group that are meant for the rule, and refused if it does not take them; others are kept.
+FOR_RULES = {"decay", "wd", "learning_rate", "beta", "beta1", "beta2", "betas", "eps", "momentum", *DECAYS}
+
+
 class RuleError(ValueError):
     """An update rule, or what it was called with, does not fit."""
 
 
+class BrokenContract(RuleError):
+    """A rule returned what none should: ``mistake`` is a key of ``CONTRACT``, ``details`` fill its braces."""
+
+    def __init__(self, rule: Rule, mistake: str, **details: object) -> None:
+        super().__init__(f"{rule_name(rule)} {CONTRACT[mistake].format(**details)}")
+        self.mistake, self.details = mistake, details
+
+
 def rule_name(rule: Rule) -> str:
     """The name under which a rule appears in tables and figures."""
-    return getattr(rule, "__name__", type(rule).__name__)
+    named = rule.func if isinstance(rule, partial) else rule
+    return getattr(named, "__name__", type(named).__name__)
 
 
 def hyperparameters(rule: Rule) -> dict[str, Any]:
@@ -51,11 +74,11 @@ def hyperparameters(rule: Rule) -> dict[str, Any]:
 
     Raises ``RuleError`` unless the first three arguments can be theta, grad and state.
     """
-    if not callable(rule):
+    if not callable(rule) or inspect.isclass(rule):
         raise RuleError(f"{rule!r} is not an update rule: give a function rule(theta, grad, state, *, lr, ...)")
-    parameters = list(inspect.signature(rule).parameters.values())
+    parameters = _parameters(rule)
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    if len(positional) < 3:
+    if len(positional) < 3 and not any(p.kind == p.VAR_POSITIONAL for p in parameters):
         raise RuleError(
             f"{rule_name(rule)}{inspect.signature(rule)} is not an update rule: "
             "it should be written as rule(theta, grad, state, *, lr, ...)"
@@ -64,9 +87,26 @@ def hyperparameters(rule: Rule) -> dict[str, Any]:
     return {p.name: p.default for p in rest if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
 
 
+def takes_any(rule: Rule) -> bool:
+    """Whether ``rule`` takes keyword arguments that it does not name, as with ``**hyper``."""
+    return any(p.kind == p.VAR_KEYWORD for p in _parameters(rule))
+
+
+def _parameters(rule: Rule) -> list[inspect.Parameter]:
+    try:
+        return list(inspect.signature(rule).parameters.values())
+    except (TypeError, ValueError):  # it says nothing of its arguments
+        return list(inspect.signature(lambda *args, **hyper: None).parameters.values())
+
+
 def decay_name(rule: Rule) -> str:
-    """Which of l2, weight_decay, torch_decay the rule takes; RuleError unless it is exactly one."""
+    """Which of l2, weight_decay, torch_decay the rule takes; RuleError unless it is exactly one.
+
+    One that names no decay and takes any keyword is tried: it takes the decay that makes a difference.
+    """
     found = [name for name in DECAYS if name in hyperparameters(rule)]
+    if not found and takes_any(rule):
+        found = [name for name in DECAYS if _makes_a_difference(rule, name)]
     if len(found) != 1:
         raise RuleError(
             f"{rule_name(rule)} takes {' and '.join(found) or 'no decay'}; "
@@ -75,30 +115,63 @@ def decay_name(rule: Rule) -> str:
     return found[0]
 
 
-def check_step(rule: Rule, theta: Tensor, result: Any) -> tuple[Tensor, Any]:
-    """What ``rule`` returned, if it is ``(theta, state)`` with θ as it was in shape and dtype."""
-    name = rule_name(rule)
-    if not (isinstance(result, tuple) and len(result) == 2):
-        raise RuleError(f"{name} should return (theta, state); it returned {_describe(result)}")
-    new_theta, state = result
-    if not isinstance(new_theta, Tensor):
-        raise RuleError(f"{name} should return theta as a torch.Tensor; it returned {_describe(new_theta)}")
-    if new_theta.shape != theta.shape:
-        raise RuleError(
-            f"{name} should return theta in the shape it got, {tuple(theta.shape)}; "
-            f"it returned {tuple(new_theta.shape)}"
+def _makes_a_difference(rule: Rule, name: str) -> bool:
+    theta = torch.tensor([1.0, 2.0])
+    try:
+        a, b = (
+            take_step(rule, theta.clone(), torch.ones(2), State.zeros(theta), lr=0.5, **{name: decay})[0]
+            for decay in (0.25, 0.5)
         )
-    if new_theta.dtype != theta.dtype:
-        raise RuleError(f"{name} should return theta in the dtype it got, {theta.dtype}; it returned {new_theta.dtype}")
-    return new_theta, state
+    except Exception:  # what a rule raises that does not know the argument is its own affair
+        return False
+    return not torch.equal(a, b)
 
 
-def _describe(value: Any) -> str:
+def take_step(rule: Rule, theta: Tensor, grad: Tensor, state: State, **hyper: Any) -> tuple[Tensor, State]:
+    """One step of ``rule``, as ``check``, sweeps and ``RuleOptimizer`` make it: (theta, state), free of autograd.
+
+    The rule may use autograd itself.  Raises ``BrokenContract`` for a result that is none.
+    """
+    with torch.enable_grad():
+        result = rule(theta.detach(), grad.detach(), state, **hyper)
+    return accept(rule, theta, result)
+
+
+def accept(rule: Rule, theta: Tensor, result: Any) -> tuple[Tensor, State]:
+    """What ``rule`` returned for ``theta``, a tuple or list of θ and state, as ``(theta, state)``.
+
+    θ keeps its shape, and its dtype, except that float32 is taken for float64; the state is a State, or a
+    tuple or list of t, m and v.  Raises ``BrokenContract`` for anything else.
+    """
+    if not (isinstance(result, tuple | list) and len(result) == 2):
+        raise BrokenContract(rule, "not_theta_and_state", got=describe(result))
+    new_theta, state = result
+    if isinstance(new_theta, tuple) and isinstance(state, Tensor):
+        raise BrokenContract(rule, "state_first")
+    if not isinstance(new_theta, Tensor):
+        raise BrokenContract(rule, "not_a_tensor", got=describe(new_theta))
+    if new_theta.shape != theta.shape:
+        raise BrokenContract(rule, "wrong_shape", got=tuple(new_theta.shape), want=tuple(theta.shape))
+    halved = new_theta.dtype == torch.float32 and theta.dtype == torch.float64
+    if new_theta.dtype != theta.dtype and not halved:
+        raise BrokenContract(rule, "wrong_dtype", got=new_theta.dtype, want=theta.dtype)
+    if not (isinstance(state, tuple | list) and len(state) == 3) or any(part is None for part in state):
+        raise BrokenContract(rule, "state_incomplete", got=describe(state))
+    if new_theta.requires_grad or halved:
+        new_theta = new_theta.detach().to(theta.dtype)
+    return new_theta, State._make(part.detach() if isinstance(part, Tensor) else part for part in state)
+
+
+def describe(value: Any) -> str:
+    """What kind of thing ``value`` is, in a few words."""
     if value is None:
         return "None (is the return line missing?)"
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return f"a {type(value).__name__} of {len(value)}"
-    return f"a {type(value).__name__}"
+    shape = getattr(value, "shape", None)
+    name = type(value).__name__
+    article = "an" if name[0] in "aeiouAEIOU" else "a"
+    return f"{article} {name}" + (f" of shape {tuple(shape)}" if shape is not None else "")
 
 
 class RuleOptimizer(torch.optim.Optimizer):
@@ -110,46 +183,54 @@ class RuleOptimizer(torch.optim.Optimizer):
     Decay convention: eq. (1) of the problem set, θ ← (1 − λ_w)θ − ..., with λ_w not multiplied by
     the learning rate.  When a scheduler lowers η to s_t·η, ``weight_decay`` is multiplied by the
     same s_t and ``l2`` is not, as in Loshchilov & Hutter (2019), Algorithm 2, line 12.  s_t is the
-    current ``lr`` over the one the group began with.
+    current ``lr`` over ``peak_lr``, the largest of the schedule: OneCycleLR's ``max_lr``, or else the ``lr``
+    that the group began with.  With a schedule that goes above that (CyclicLR, warm-up by hand from 0), say
+    ``peak_lr``.
 
-    Raises ``RuleError`` for a missing or unknown hyperparameter, a sparse gradient, or a rule that
-    returns something other than ``(theta, state)`` in the shape of θ.
+    Raises ``RuleError`` for a missing or unknown hyperparameter, a negative lr, an lr above ``peak_lr`` where a
+    ``weight_decay`` would follow it, a sparse gradient, or a rule that returns something other than
+    ``(theta, state)`` in the shape of θ.
 
     >>> from adamw_pset.optimizers import adamw
     >>> model = torch.nn.Linear(2, 1)
     >>> optimizer = RuleOptimizer(model.parameters(), adamw, lr=1e-3, weight_decay=1e-5)
     """
 
-    def __init__(self, params: Iterable[Any], rule: Rule, **hyper: Any) -> None:
+    def __init__(self, params: Iterable[Any], rule: Rule, *, peak_lr: float | None = None, **hyper: Any) -> None:
         known = hyperparameters(rule)
-        if unknown := sorted(set(hyper) - set(known)):
+        unknown = sorted(set(hyper) - set(known))
+        if unknown and not takes_any(rule):
             raise RuleError(f"{rule_name(rule)} takes {', '.join(known)}; it has no {', '.join(unknown)}")
-        defaults = {name: hyper.get(name, default) for name, default in known.items()}
-        self.rule = rule
-        super().__init__(params, {n: v for n, v in defaults.items() if v is not inspect.Parameter.empty})
+        given = {**known, **hyper}
+        self.rule, self.peak_lr, self.arguments = rule, peak_lr, list(given)
+        super().__init__(params, {n: v for n, v in given.items() if v is not inspect.Parameter.empty})
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "rule": self.rule}  # for copies and pickles
+        own = {"rule": self.rule, "peak_lr": self.peak_lr, "arguments": self.arguments}
+        return {**super().__getstate__(), **own}  # for copies and pickles
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        known = hyperparameters(self.rule)
-        unknown = sorted(set(param_group) - set(known) - {"params", "param_names", "initial_lr", "first_lr"})
+        """As in torch; keys that are nothing to the rule are kept."""
+        known = self.arguments
+        unknown = sorted((set(param_group) - set(known)) & FOR_RULES)
         missing = [n for n in known if n not in param_group and n not in self.defaults]
         if unknown or missing:
             raise RuleError(
                 f"a parameter group of {rule_name(self.rule)} takes {', '.join(known)}; "
                 + (f"it has no {', '.join(unknown)}" if unknown else f"{', '.join(missing)} is missing")
             )
+        lr = param_group.get("lr", self.defaults.get("lr"))
+        if lr is not None and lr < 0:
+            raise RuleError(f"lr is {lr}, and should be 0 or more")
         super().add_param_group(param_group)
-        group = self.param_groups[-1]
-        if "lr" in group:
-            first = group["lr"]  # schedulers change a tensor in place
-            group.setdefault("first_lr", first.clone() if isinstance(first, Tensor) else first)
+        if lr is not None:
+            peak = lr if self.peak_lr is None else self.peak_lr
+            self.param_groups[-1].setdefault("peak_lr", float(peak))  # schedulers change a tensor in place
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """As in torch; raises ``RuleError`` if the state is that of a rule with other arguments."""
         for group in state_dict["param_groups"]:
-            if missing := [name for name in hyperparameters(self.rule) if name not in group]:
+            if missing := [name for name in self.arguments if name not in group]:
                 raise RuleError(f"this state is of another rule: {rule_name(self.rule)} needs {', '.join(missing)}")
         super().load_state_dict(state_dict)
 
@@ -172,20 +253,27 @@ class RuleOptimizer(torch.optim.Optimizer):
         return loss
 
     def _scheduled(self, group: dict[str, Any]) -> dict[str, Any]:
-        hyper = {name: group[name] for name in hyperparameters(self.rule)}
-        if "weight_decay" in hyper and group.get("first_lr"):
-            s_t = group["lr"] / group["first_lr"]
-            hyper["weight_decay"] = s_t * hyper["weight_decay"]
+        hyper = {name: group[name] for name in self.arguments}
+        if "lr" in hyper and bool(hyper["lr"] < 0):
+            raise RuleError(f"lr is {hyper['lr']}, and should be 0 or more")
+        if "lr" in hyper and "weight_decay" in hyper:
+            lr, peak = hyper["lr"], group.get("max_lr", group["peak_lr"])
+            if not peak or lr > peak * (1 + 1e-6):  # rounding in a scheduler
+                raise RuleError(
+                    f"lr is {float(lr):g} and began at {peak:g}: weight_decay follows the schedule as lr / peak_lr, so "
+                    f"say RuleOptimizer(..., peak_lr=...), the largest lr that the schedule reaches"
+                )
+            hyper["weight_decay"] = lr / peak * hyper["weight_decay"]
         return hyper
 
     def _step_one(self, theta: Tensor, hyper: dict[str, Any]) -> None:
         if theta.grad is None or theta.grad.is_sparse:
             raise RuleError("a rule needs dense gradients; this one is sparse")
         memory = self.state[theta]
-        state = State(**memory) if memory else State.zeros(theta)
-        result = self.rule(theta.detach(), theta.grad, state, **hyper)
-        new_theta, new_state = check_step(self.rule, theta, result)
-        if not (isinstance(new_state, tuple) and len(new_state) == 3):
-            raise RuleError(f"{rule_name(self.rule)} should return State(t, m, v); it returned {_describe(new_state)}")
-        memory.update(State(*new_state)._asdict())
-        theta.copy_(new_theta)
+        values, grad = theta.detach(), theta.grad
+        if theta.is_complex():  # as in torch: real and imaginary parts are coordinates
+            values, grad = torch.view_as_real(values), torch.view_as_real(grad)
+        state = State(**memory) if memory else State.zeros(values)
+        new_theta, new_state = take_step(self.rule, values, grad, state, **hyper)
+        memory.update(new_state._asdict())
+        values.copy_(new_theta)

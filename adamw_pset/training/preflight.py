@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adamw_pset.rule import Rule, RuleError, State, check_step, decay_name, hyperparameters, rule_name
+from adamw_pset.rule import Rule, RuleError, State, decay_name, hyperparameters, rule_name, take_step, takes_any
 
 # One step of a stack of runs: (θ, g, state, η, λ) -> (θ, state), with η and λ of shape (runs, 1, ...).
 Stepper = Callable[[Tensor, Tensor, Any, Tensor, Tensor], tuple[Tensor, Any]]
@@ -26,14 +26,15 @@ def stepper(rule: Rule, hyper: dict[str, Any], shapes: Iterable[tuple[int, ...]]
     """
     known, decay = hyperparameters(rule), decay_name(rule)
     given = {"lr", decay, *hyper}
-    if unknown := sorted(given - set(known)):
+    unknown = sorted(given - set(known))
+    if unknown and not takes_any(rule):
         raise RuleError(f"{rule_name(rule)} takes {', '.join(known)}; it has no {', '.join(unknown)}")
     required = {name for name, default in known.items() if default is inspect.Parameter.empty}
     if missing := sorted(required - given):
         raise RuleError(f"{rule_name(rule)} needs a value for {', '.join(missing)}: pass it to the sweep")
 
     def stacked(theta: Tensor, g: Tensor, state: Any, lr: Tensor, lam: Tensor) -> tuple[Tensor, Any]:
-        return check_step(rule, theta, rule(theta, g, state, lr=lr, **{decay: lam}, **hyper))
+        return take_step(rule, theta, g, state, **{"lr": lr, decay: lam}, **hyper)
 
     def run_by_run(theta: Tensor, g: Tensor, state: Any, lr: Tensor, lam: Tensor) -> tuple[Tensor, Any]:
         states = state if isinstance(state, list) else [State.zeros(row) for row in theta]
@@ -41,7 +42,7 @@ def stepper(rule: Rule, hyper: dict[str, Any], shapes: Iterable[tuple[int, ...]]
         rates = zip(lr.flatten().tolist(), lam.flatten().tolist(), strict=True)
         for row, g_row, s, (eta, lam_row) in zip(theta, g, states, rates, strict=True):
             values = {"lr": eta, decay: lam_row}
-            steps.append(check_step(rule, row, rule(row, g_row, s, **values, **hyper)))
+            steps.append(take_step(rule, row, g_row, s, **values, **hyper))
         return torch.stack([new for new, _ in steps]), [s for _, s in steps]
 
     alone, alone_error = _try(run_by_run, shapes)

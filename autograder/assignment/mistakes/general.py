@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from adamw_pset.rule import CONTRACT
 from autograder.assignment.answer_sources import ADAMS, CODE, FUNCTIONS, RULES, TABLES, mistake
 
 SGDW, ADAM_L2, ADAMW = ("sgdw",), ("adam_l2",), ("adamw",)
+
+
+def _contract(mistake: str) -> str:
+    """What is said of a rule everywhere, in the symbols of the problem set."""
+    return CONTRACT[mistake].replace("theta", "θ")
+
 
 GENERAL_MISTAKES = (
     mistake(
@@ -54,14 +61,10 @@ GENERAL_MISTAKES = (
     ),
     mistake(
         "not_theta_and_state",
-        "A rule gives back two things, θ and the new state, and this one returned {got}.",
+        f"A rule {_contract('not_theta_and_state')}.",
         (RULES, [{"return": "theta, t, m, state.v"}, {"return": "{'theta': theta}"}]),
     ),
-    mistake(
-        "state_first",
-        "The state comes back first and θ second: a rule gives back θ, then the state.",
-        (RULES, [{"return": "State(t, m, state.v), theta"}]),
-    ),
+    mistake("state_first", f"A rule {_contract('state_first')}.", (RULES, [{"return": "State(t, m, state.v), theta"}])),
     mistake(
         "state_assigned",
         "A State cannot be changed: make a new one for the next step.{where}",
@@ -75,12 +78,12 @@ GENERAL_MISTAKES = (
     ),
     mistake(
         "state_incomplete",
-        "The state that comes back should be a State of t, m and v, each with its value, and it is {got}.",
+        f"A rule {_contract('state_incomplete')}.",
         (RULES, [{"return": "theta, (t, m)"}, {"return": "theta, State(t, None, state.v)"}, {"return": "theta, m"}]),
     ),
     mistake(
         "not_a_tensor",
-        "θ should come back as a torch.Tensor, and it is {got}: wrap it in torch.as_tensor.",
+        f"A rule {_contract('not_a_tensor')}: wrap it in torch.as_tensor.",
         (
             RULES,
             [{"return": "theta.numpy(), State(t, m, state.v)"}, {"return": "float(theta.sum()), State(t, m, state.v)"}],
@@ -88,7 +91,7 @@ GENERAL_MISTAKES = (
     ),
     mistake(
         "wrong_shape",
-        "θ went in with the shape {want} and came back with {got}: each coordinate is updated on its own.",
+        f"A rule {_contract('wrong_shape')}: each coordinate is updated on its own.",
         (
             RULES,
             [{"theta": "(KEEP - STEP).sum()"}, {"theta": "(KEEP - STEP).unsqueeze(0)"}, {"theta": "(KEEP - STEP)[:1]"}],
@@ -96,7 +99,7 @@ GENERAL_MISTAKES = (
     ),
     mistake(
         "wrong_dtype",
-        "θ went in as {want} and came back as {got}: keep the dtype that comes in.",
+        f"A rule {_contract('wrong_dtype')}.",
         (
             RULES,
             [{"theta": "(KEEP - STEP).double()"}, {"theta": "(KEEP - STEP).int()"}, {"theta": "(KEEP - STEP).half()"}],
