@@ -5,6 +5,8 @@ On disk a table is a CSV file whose first line is a comment that holds the setti
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -38,15 +40,16 @@ def read_table(path: str | Path) -> pd.DataFrame:
     Raises ``TableError`` if the file is no such table, ``OSError`` if it cannot be opened.
     """
     try:
-        with open(path, encoding="utf-8") as file:
-            header = file.readline()
-            settings = {}
-            if header.startswith("# {"):
-                settings = json.loads(header.removeprefix("# "))
-            else:
-                file.seek(0)
-            table = pd.read_csv(file, converters=dict.fromkeys(("lr", "decay", *METRICS, *MOTION), _number))
-    except (UnicodeDecodeError, json.JSONDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        settings, text, delimiter = _parts(Path(path).read_text(encoding="utf-8-sig"))
+        numbers = dict.fromkeys(("lr", "decay", *METRICS, *MOTION), _number)
+        table = pd.read_csv(io.StringIO(text), sep=delimiter, converters=numbers)
+    except (
+        UnicodeDecodeError,
+        json.JSONDecodeError,
+        csv.Error,
+        pd.errors.ParserError,
+        pd.errors.EmptyDataError,
+    ) as error:
         raise TableError(f"{path} is not a table of runs: {error}") from error
     try:
         table = with_motion(check_table(table))
@@ -61,8 +64,21 @@ def settings_of(table: pd.DataFrame) -> dict[str, Any]:
     return {str(name): value for name, value in table.attrs.items()}
 
 
+def _parts(text: str) -> tuple[dict[str, Any], str, str]:
+    """The settings of the first line, the rest, and its delimiter; a spreadsheet may have saved the file anew."""
+    lines = [line for line in text.splitlines() if not line.startswith("sep=")]
+    marked = bool(lines) and lines[0].lstrip('"').startswith("# {")
+    delimiter = max(",;\t", key=lines[marked].count) if len(lines) > marked else ","
+    if not marked:
+        return {}, "\n".join(lines), delimiter
+    header = lines[0]
+    if header.startswith('"') or delimiter != ",":  # it took the settings for cells
+        header = ",".join(next(csv.reader([header], delimiter=delimiter))).rstrip(",")
+    return json.loads(header.removeprefix("# ").rstrip(",")), "\n".join(lines[1:]), delimiter
+
+
 def _number(text: str) -> float:
-    return float(text or "nan")  # Python's own float keeps every digit in every version of pandas
+    return float(text.replace(",", ".") or "nan")  # Python's own float keeps every digit in every version of pandas
 
 
 def check_table(table: pd.DataFrame) -> pd.DataFrame:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -129,6 +131,24 @@ def test_ctrl_c_while_python_imports_is_a_word() -> None:
     )
 
 
+def _as_excel(text: str) -> bytes:
+    """What a spreadsheet makes of a file that it opened and saved: a byte order mark, its own line ends and quotes."""
+    made = io.StringIO(newline="")
+    csv.writer(made).writerows(csv.reader(io.StringIO(text)))
+    return ("\ufeff" + made.getvalue()).encode()
+
+
+def _as_german_excel(text: str) -> bytes:
+    made = io.StringIO(newline="")
+    first, *rest = csv.reader(io.StringIO(text))
+    csv.writer(made, delimiter=";").writerows([first, *([cell.replace(".", ",") for cell in row] for row in rest)])
+    return ("\ufeff" + made.getvalue()).encode()
+
+
+def _as_german_excel_with_sep(text: str) -> bytes:
+    return b"\xef\xbb\xbfsep=;\r\n" + _as_german_excel(text)[3:]
+
+
 def test_tables_survive_the_disk(tmp_path: Path) -> None:
     original = table(diagonal(-2) / 3, "adam_l2")
     original.loc[3, ["val_accuracy", "val_loss"]] = np.nan
@@ -137,6 +157,11 @@ def test_tables_survive_the_disk(tmp_path: Path) -> None:
     again = read_table(tmp_path / "t.csv")
     pd.testing.assert_frame_equal(again, original, check_exact=True)
     assert again.attrs == original.attrs
+    for saved in (_as_excel, _as_german_excel, _as_german_excel_with_sep):
+        (tmp_path / "s.csv").write_bytes(saved((tmp_path / "t.csv").read_text(encoding="utf-8")))
+        again = read_table(tmp_path / "s.csv")
+        pd.testing.assert_frame_equal(again, original, check_exact=True)
+        assert again.attrs == original.attrs
     other = table(diagonal(0), "adamw")
     other.attrs = {"epochs": 2, "optimizers": {"adamw": {"decay": "weight_decay"}}}
     assert set(join([again, other]).attrs["optimizers"]) == {"adam_l2", "adamw"}

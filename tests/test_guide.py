@@ -19,15 +19,16 @@ pytest.importorskip("nbgrader", reason="pip install -e .[autograder]")
 from helpers.submissions import RIGHT
 from nbgrader.apps.nbgraderapp import NbGraderApp
 
-from adamw_pset import cli
+from adamw_pset import cli, off_limits
 from adamw_pset.maps.measures import with_interval
 from autograder.__main__ import parser
 from autograder.assignment.questions import ALL
-from autograder.confined import lockdown
+from autograder.confined import lockdown, messages, worker
 from autograder.demo import course
-from autograder.grading import batch, finding, seed
+from autograder.grading import batch, finding, grade, seed, submission
 from autograder.grading.marks import COLUMNS
 from autograder.platforms import canvas, totals
+from autograder.returning import graded_notebook
 from autograder.sandbox import sandbox
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -104,6 +105,14 @@ def test_the_day_has_ten_commands() -> None:
 FACTS: list[tuple[str, Any, Any]] = [  # what the guide says, the code's value, what the words mean
     ("four seconds of processor time", lockdown.CPU_SECONDS, 4),
     ("one gigabyte of memory", lockdown.MEMORY, 1 << 30),
+    ("64 threads", worker.THREADS, 64),
+    ("a submission has 60 seconds", grade.SECONDS, 60),
+    ("one last answer's 30", 2 * worker.WALL_SECONDS, 30),
+    ("messages of at most 4 megabytes", messages.ANSWER, 4 << 20),
+    ("at most 48 megabytes, 2000 cells and 4 million letters", submission.LARGEST, 48 << 20),
+    ("at most 48 megabytes, 2000 cells and 4 million letters", (submission.CELLS, submission.TEXT), (2000, 4 << 20)),
+    ("each of at most a megabyte", graded_notebook.DRAWN, 1 << 20),
+    ("`optimizers` and `maps` of `adamw_pset`", off_limits.OURS, ("adamw_pset.optimizers", "adamw_pset.maps")),
     ("34 submissions", len(list(course.submissions())), 34),
     (
         "`grades.csv`: `student, question, score, max_score, status, message`",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -21,6 +22,7 @@ from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.converters import Autograde, GenerateAssignment, GenerateFeedback
 from nbgrader.converters.base import NbGraderException
 from nbgrader.preprocessors import AssignLatePenalties, CheckCellMetadata, GetGrades, SaveAutoGrades, SaveCells
+from nbgrader.utils import parse_utc
 from traitlets.config.loader import Config
 
 from adamw_pset.files import write_whole
@@ -60,6 +62,7 @@ def our_settings(converter: Any) -> Iterator[None]:
         settings["autograde_preprocessors"] = [SaveGrades, AssignLatePenalties, CheckCellMetadata]
         for notebooks in converter.assignments.values():
             _expect(notebooks)
+            _set_aside_no_time(Path(notebooks[0]).with_name("timestamp.txt"))
     for step in steps:
         settings["exporter"].register_preprocessor(step)
     before = {name: getattr(converter, name) for name in settings}
@@ -93,6 +96,17 @@ def _expect(notebooks: list[str]) -> None:
     if not expected.exists() and not expected.is_symlink():
         expected.touch()
         notebooks.append(str(expected))
+
+
+def _set_aside_no_time(file: Path) -> None:
+    """A ``timestamp.txt`` that is no time stops nbgrader at its student: it gets another name, and nothing is late."""
+    if not os.path.lexists(file):
+        return
+    try:
+        text = file.read_text(encoding="utf-8") if file.is_file() and file.stat().st_size < 1000 else "?"
+        parse_utc(text.strip()) if text.strip() else None
+    except Exception:  # of dateutil's several kinds
+        file.rename(file.with_name("timestamp-unreadable.txt"))
 
 
 class SaveAskedCells(SaveCells):  # type: ignore[misc]

@@ -29,6 +29,14 @@ FILES: dict[str, tuple[str, dict[tuple[str, str], Mark]]] = {
         '\ufeffstudent;question;score;comment\r\nJürgen;adamw;7,5;"a; b"\r\n',
         {("Jürgen", "adamw"): Mark(7.5, "a; b")},
     ),
+    "with the delimiter in its first line": (
+        "\ufeffsep=;\r\nstudent;question;score\r\nada;adamw;7,5\r\n",
+        {("ada", "adamw"): Mark(7.5, "")},
+    ),
+    "with a space after the name": (
+        HEAD + "ann,adamw,1,\nann ,adamw,2,\n",
+        {("ann", "adamw"): Mark(1.0, ""), ("ann ", "adamw"): Mark(2.0, "")},
+    ),
     "the lines of grades.csv": (
         "student,question,score,max_score,status,message,comment\n"
         'ada,written_1a_i,4,6,needs manual grading,,"Two\nlines, ""quoted"""\n',

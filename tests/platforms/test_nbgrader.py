@@ -185,6 +185,7 @@ def course(tmp_path_factory: pytest.TempPathFactory, box: Sandbox) -> Path:
     ]
     hand_in(submitted, "ben", loud)
     hand_in(submitted, "ben", "import os; os._exit(1)", "numpy.py")
+    hand_in(submitted, "ben", "soon \x1b[2J", "timestamp.txt")
     hand_in(submitted, "cut", json.dumps(notebook(RIGHT))[:3000])
     hand_in(submitted, "dora", notebook(RIGHT), "renamed.ipynb")
     hand_in(submitted, "dora", "2026-01-02 03:04:05 UTC", "timestamp.txt")
@@ -234,6 +235,7 @@ def test_the_grader_sees_rubric_and_picture(course: Path) -> None:
     (before,) = [cell for cell in ben["cells"] if cell["id"] == "handed_in_1"]
     assert [set(output["data"]) for output in before["outputs"]] == [{"image/png"}]
     assert not (course / "autograded" / "ben" / NAME / "numpy.py").exists()
+    assert (course / "submitted" / "ben" / NAME / "timestamp-unreadable.txt").exists()
 
 
 def test_export_leaves_out_what_is_not_graded(course: Path, tmp_path: Path) -> None:
