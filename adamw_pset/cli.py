@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -34,7 +35,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_: print(f"adamw-pset: {message}", file=sys.stderr)
-            return int(arguments.run(arguments) or 0)
+            code = int(arguments.run(arguments) or 0)
+            sys.stdout.flush()
+            return code
+    except BrokenPipeError:  # of head and less
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (ValueError, OSError) as error:
         print(f"adamw-pset {arguments.command}: {_one_line(error)}", file=sys.stderr)
         return 2
@@ -45,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}"
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return " ".join(str(error).split())
 
 

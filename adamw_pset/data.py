@@ -199,6 +199,9 @@ def load_arrays(path: str | Path) -> Data:
         raise ValueError(f"{path} is not an .npz file of numbers: save it with np.savez(path, x_train=…, …)") from None
     if missing := [name for name in names if name not in arrays]:
         raise ValueError(f"{path} has no {', '.join(missing)}: save it with np.savez(path, x_train=…, …)")
+    if text := [name for name in names if arrays[name].dtype.kind not in "fiub"]:
+        kind = arrays[text[0]].dtype
+        raise ValueError(f"{path}: {text[0]} holds {kind}, and should hold numbers: number the classes from 0")
     x_train, y_train, x_val, y_val = (arrays[name] for name in names)
     return Data(x_train, y_train, x_val, y_val, {"data": Path(path).name})
 

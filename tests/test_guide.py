@@ -310,7 +310,7 @@ def test_a_mistake_and_a_question_are_added_as_the_guide_says(tmp_path: Path) ->
     for file, anchor, text in (
         ("assignment/mistakes/decay.py", "DECAY_MISTAKES = (\n", f"DECAY_MISTAKES = (\n{mistake.rstrip()},\n"),
         ("assignment/questions.py", "def _draw_grads", draw + "\n\ndef _draw_grads"),
-        ("assignment/questions.py", "ALL = (\n", f"ALL = (\n{question.rstrip()},\n"),
+        ("assignment/questions.py", "EVERY = (\n", f"EVERY = (\n{question.rstrip()},\n"),
         ("points.toml", "adam_l2 = 8\n", "adam_l2 = 8\nshare_left = 2\n"),
         ("source/explore_Adam.py", '# %% question="adamw"', cells + '\n# %% question="adamw"'),
     ):

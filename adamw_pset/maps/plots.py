@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -61,12 +63,14 @@ def heatmap(
         raise ValueError(f"metric={metric!r}: choose one of {', '.join(METRIC_LABELS)}")
     if metric not in table.columns:
         raise ValueError(f"metric={metric!r}: this table was saved before it was measured")
+    _do_without_missing_latex()
     lrs, decays, accuracy = accuracy_maps(table)
     values = _means(table, metric)
     better_is_less = metric.endswith("loss")
     if ax is None:
         _, ax = plt.subplots(figsize=(4.6, 3.8), layout="constrained")
-    x, y = _edges(lrs), _edges(decays)
+    rows = _on_log_axis(decays)
+    x, y = _edges(lrs), _edges(rows)
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_facecolor("#bdbdbd")
@@ -86,7 +90,7 @@ def heatmap(
     if np.isfinite(values).any():
         ranked = accuracy.mean(axis=0) if metric == "turn" else -values if better_is_less else values
         row, column = np.unravel_index(np.nanargmax(ranked), values.shape)
-        ax.plot(lrs[row], decays[column], "*", color=PAPER, mec=INK, mew=0.9, ms=15, zorder=5)
+        ax.plot(lrs[row], rows[column], "*", color=PAPER, mec=INK, mew=0.9, ms=15, zorder=5)
         title = f"{_title(table)}: best {values[row, column]:.3f}"
         fit = slope(accuracy.mean(axis=0), lrs, decays)
         if metric == "turn":
@@ -98,6 +102,9 @@ def heatmap(
     ax.set(xlabel="learning rate η", ylabel=_decay_label(table), xlim=x[[0, -1]], ylim=y[[0, -1]])
     ax.set_title(title, fontsize="medium")
     _power_ticks(ax)
+    if decays[0] == 0:
+        ticks = [tick for tick in ax.get_yticks() if tick >= y[1]]
+        ax.set_yticks([rows[0], *ticks], ["0", *(f"$10^{{{round(np.log10(tick))}}}$" for tick in ticks)])
     if metric == "val_accuracy":
         _second_axis(ax, table)
     if colorbar:
@@ -112,6 +119,7 @@ def heatmaps(*tables: pd.DataFrame, metrics: tuple[str, ...] = ("val_accuracy", 
     metric ``turn``, lines of equal turn lie over the accuracies too, and a sentence below says by how much
     the best settings turn the weights.
     """
+    _do_without_missing_latex()
     parts = [part for table in tables for _, part in check_table(table).groupby("optimizer", sort=False)]
     for part in parts:
         _keep_settings(part, tables)
@@ -156,7 +164,7 @@ def draw_slope(ax: Axes, table: pd.DataFrame, slope: float, label: str) -> None:
         x, y = np.log10(lrs[shown]).mean(), crest[shown].mean()
     else:
         row, column = np.unravel_index(mean.argmax(), mean.shape)
-        x, y = np.log10(lrs[row]), np.log10(decays[column])
+        x, y = np.log10(lrs[row]), np.log10(_on_log_axis(decays)[column])
     if isinstance(slope, bool) or not isinstance(slope, int | float | np.number) or not np.isfinite(slope):
         raise ValueError(f"slope={slope!r}: give a number, such as -1 or 0.5")
     limits = ax.get_xlim(), ax.get_ylim()
@@ -285,12 +293,24 @@ def _means(table: pd.DataFrame, metric: str) -> NDArray[np.float64]:
     return grid.unstack("decay").sort_index().sort_index(axis=1).to_numpy()
 
 
+def _do_without_missing_latex() -> None:
+    """A matplotlibrc may ask for LaTeX on a machine that has none."""
+    if matplotlib.rcParams["text.usetex"] and shutil.which("latex") is None:
+        warnings.warn("matplotlib is set to use LaTeX, and there is none here: drawn without it", stacklevel=3)
+        matplotlib.rcParams["text.usetex"] = False
+
+
+def _on_log_axis(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where ``values``, in order, stand on a log axis: a 0 one step below the least other."""
+    if values[0] > 0:
+        return values
+    below = values[1] ** 2 / values[2] if len(values) > 2 else values[1] / 10 if len(values) > 1 else 1.0
+    return np.asarray([below, *values[1:]])
+
+
 def _edges(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Borders of cells around ``values`` on a log axis; a 0 stands one step below the least other."""
-    logs = np.log10(np.where(values > 0, values, np.nan))
-    if len(logs) > 1 and np.isnan(logs[0]):
-        logs[0] = logs[1] - (logs[2] - logs[1] if len(logs) > 2 else 1)
-    logs = np.nan_to_num(logs)
+    """Borders of cells around ``values`` on a log axis."""
+    logs = np.log10(values)
     if len(logs) == 1:
         return np.asarray(10 ** (logs[0] + np.array([-0.5, 0.5])))
     middle = (logs[1:] + logs[:-1]) / 2

@@ -168,3 +168,24 @@ def test_errors_say_what_is_wrong() -> None:
         heatmap(table(CONSTANT).drop(columns="turn"), "turn")
     with pytest.raises(ValueError, match="give the runs of one optimizer"):
         heatmap(table(CONSTANT).assign(optimizer=["a"] * 300 + ["b"] * 25))
+
+
+def test_a_decay_of_0_has_a_row_of_its_own_and_may_have_the_star() -> None:
+    runs = table(diagonal(-2))
+    runs.loc[runs["decay"] == DECAYS[0], "decay"] = 0.0
+    runs.loc[(runs["decay"] == 0) & (runs["lr"] == LRS[4]), "val_accuracy"] = 0.999
+    ax = heatmap(runs)
+    assert star(ax) == pytest.approx((LRS[4], DECAYS[1] ** 2 / DECAYS[2]))
+    ax.figure.canvas.draw()
+    labels = {label.get_text(): place for label, place in zip(ax.get_yticklabels(), ax.get_yticks(), strict=True)}
+    assert labels["0"] == pytest.approx(DECAYS[1] ** 2 / DECAYS[2])
+    assert "$10^{0}$" in labels
+
+
+def test_without_latex_a_figure_is_drawn_without_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with matplotlib.rc_context({"text.usetex": True}):
+        with pytest.warns(UserWarning, match="drawn without it"):
+            figure = heatmaps(table(diagonal(-2)))
+        save_figure(figure, tmp_path / "map.png")
+    assert (tmp_path / "map.png").stat().st_size > 1000
