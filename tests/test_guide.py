@@ -276,7 +276,7 @@ from adamw_pset.files import write_whole
 write_whole(worked_numbers.TARGET, worked_numbers.build())
 build.main([])
 from autograder.grading.grade import grade_folder, score
-from autograder.assignment.questions import ALL
+from autograder.assignment.questions import QUESTIONS
 from autograder.sandbox.sandbox import Sandbox
 from autograder.assignment.places import NAME
 handed_in = json.loads(Path(build.STUDENT).read_text())
