@@ -724,10 +724,10 @@ for name, table in {"adamw": table_w, "adam_l2": table_l2}.items():
         said = "you made no prediction"
     lines.append(
         f"{name:8} {said}; measured a = {card.turn_lr_power:.2f}, b = {card.turn_decay_power:.2f}, "
-        f"so lines of equal turn have slope −a/b = {card.turn_slope:.2f}"
+        f"so lines of equal turn have slope −a/b = {round(card.turn_slope, 2) + 0:.2f}"
     )
 print("\n".join(lines))
-print(fill(turns_in_words(table_l2, table_w), 88))
+print(turns_in_words(table_l2, table_w))
 figure = heatmaps(table_l2, table_w, metrics=("val_accuracy", "turn"))
 show(
     figure,
