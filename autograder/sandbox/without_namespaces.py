@@ -16,12 +16,12 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import re
 import resource
 import shutil
 import signal
 import sys
 import time
+from collections.abc import Container
 from pathlib import Path
 from typing import NamedTuple
 
@@ -122,7 +122,7 @@ def main() -> None:
     furnish(made)
     os.chdir(made.folder)
     os.setsid()
-    user = next(user for user in (*USERS[os.getpid() % len(USERS) :], *USERS) if not processes(user))
+    user = next(user for user in (*USERS[os.getpid() % len(USERS) :], *USERS) if not processes((user,)))
     stay_behind(user)
     resource.setrlimit(resource.RLIMIT_NPROC, (PROCESSES, PROCESSES))
     become(user)
@@ -160,7 +160,7 @@ def stay_behind(user: int) -> None:
 
 def end(user: int) -> None:
     """End every process of the user, and remove what it has left."""
-    while processes(user):
+    while processes((user,)):
         child = os.fork()
         if child == 0:
             try:
@@ -176,15 +176,13 @@ def end(user: int) -> None:
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
-def processes(user: int) -> list[int]:
-    """The processes of a user, as far as they are alive."""
+def processes(users: Container[int]) -> list[int]:
+    """The processes of these users, as far as they are alive."""
     found = []
     for status in Path("/proc").glob("[0-9]*/status"):
-        with contextlib.suppress(OSError):
-            text = status.read_text()
-            if re.search(rf"^Uid:.*\b{user}\b", text, re.MULTILINE) and not re.search(
-                r"^State:\s+[ZX]", text, re.MULTILINE
-            ):
+        with contextlib.suppress(OSError):  # it has just ended
+            state = dict(line.split(":\t", 1) for line in status.read_text().splitlines() if ":\t" in line)
+            if int(state["Uid"].split()[0]) in users and state["State"][0] not in "ZX":
                 found.append(int(status.parent.name))
     return found
 

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -153,7 +154,7 @@ def adamw(theta, grad, state, *, lr, weight_decay, beta1=0.9, beta2=0.999, eps=1
         "torch": lambda: torch.optim.AdamW([torch.nn.Parameter(theta)]),
         "source": lambda: "bias_correction" in textbook() or 1 / 0,
         "survivor": lambda: [pid for pid in os.listdir("/proc") if pid.isdigit()
-                             and 62182 <= os.stat("/proc/" + pid).st_uid != os.getuid()][0],
+                             and os.stat("/proc/" + pid).st_uid in set(range(62182, 64182)) - {os.getuid()}][0],
         "left file": lambda: open("/tmp/survived").close(),
         "reached": lambda: open("/tmp/reached").close(),
     }
@@ -174,8 +175,8 @@ def weight_decay_factor(l2, lr):
     ctypes.CDLL(None).prctl(1, 0, 0, 0, 0)
     os.kill(os.getppid(), 9)
     open("/tmp/survived", "w").write("x")
-    for _ in range(2000):
-        time.sleep(0.01)
+    for _ in range(300):
+        time.sleep(0.2)
         for pid in os.listdir("/proc"):
             try:
                 if pid.isdigit() and int(pid) != os.getpid():
@@ -219,7 +220,10 @@ def test_without_namespaces_a_user_of_its_own_runs_the_code(root: Path) -> None:
     user = re.search(r"uid (\d+) won \[\]", text)
     assert user, text
     assert int(user[1]) in without_namespaces.USERS
-    assert not [pid for uid in without_namespaces.USERS for pid in without_namespaces.processes(uid)]
+    deadline = time.monotonic() + 10
+    while without_namespaces.processes(without_namespaces.USERS) and time.monotonic() < deadline:
+        time.sleep(0.1)  # root is at it
+    assert not without_namespaces.processes(without_namespaces.USERS)
 
 
 def test_the_stand_in_refuses_any_other_machine() -> None:
