@@ -120,6 +120,12 @@ def parser() -> Parser:
     )
     scope.set_defaults(run=_gradescope)
     scope.add_argument("file", type=Path, metavar="FILE.zip", help="where to write it")
+    scope.add_argument(
+        "--visibility",
+        choices=gradescope.VISIBILITIES,
+        default="visible",
+        help="when students see points and sentences (default: visible)",
+    )
     demo = commands.add_parser("demo", help="make, grade and give back a small course to look at")
     demo.set_defaults(run=_demo)
     demo.add_argument("folder", type=Path, metavar="DIR", help="where to make it; one of an earlier run is replaced")
@@ -245,7 +251,7 @@ def _add_to(arguments: argparse.Namespace) -> None:
 def _gradescope(arguments: argparse.Namespace) -> None:
     if arguments.file.suffix != ".zip":
         raise ValueError(f"{arguments.file} should end in .zip")
-    names = gradescope.archive(arguments.file)
+    names = gradescope.archive(arguments.file, arguments.visibility)
     print(f"Wrote {len(names)} files to {arguments.file}, the answers and the seed among them: keep it")
 
 

@@ -32,17 +32,19 @@ from autograder.grading.seed import SEED_FILE, secret_seed
 from autograder.sandbox.sandbox import Sandbox, SandboxError, missing
 
 HARNESS = Path(__file__).with_name("harness")
+VISIBILITIES = ("visible", "after_due_date", "after_published", "hidden")  # of a test, in Gradescope's words
+VISIBILITY_FILE = "visibility.txt"
 
 
-def results(findings: Mapping[str, Finding]) -> dict[str, Any]:
-    """What ``results.json`` holds for these findings, by question."""
+def results(findings: Mapping[str, Finding], visibility: str = "visible") -> dict[str, Any]:
+    """What ``results.json`` holds for these findings, by question; ``visibility``: when students see them."""
     code = [question for question in ALL if question.kind != "written"]
     lost = [question for question in code if findings[question.name].status == NOT_GRADED]
     tests = []
     for question in code:
         finding, points = findings[question.name], score(question, findings[question.name])
         test: dict[str, Any] = {"name": question.title, "max_score": question.points}
-        test |= {"output": finding.message, "output_format": "text", "visibility": "visible"}
+        test |= {"output": finding.message, "output_format": "text", "visibility": visibility}
         if points is not None and not lost:
             test["score"] = points
         elif points is not None:
@@ -79,7 +81,8 @@ def run(root: Path) -> dict[str, Any]:
     except SandboxError as error:
         reason = f"the sandbox did not start, and without it nothing is run: {error}"
         findings = {question.name: Finding(NOT_GRADED, "", reason) for question in ALL}
-    made = results(findings)
+    chosen = root / "source" / VISIBILITY_FILE
+    made = results(findings, chosen.read_text(encoding="utf-8").strip() if chosen.exists() else VISIBILITIES[0])
     write_whole(root / "results" / "results.json", json.dumps(made, indent=1, ensure_ascii=False))
     return made
 
@@ -91,8 +94,8 @@ def student(root: Path) -> str:
     return " ".join(sorted(str(user.get("email") or user.get("id")) for user in users)) or "gradescope"
 
 
-def archive(target: Path) -> list[str]:
-    """Write the autograder's zip file; the names in it.
+def archive(target: Path, visibility: str = "visible") -> list[str]:
+    """Write the autograder's zip file; the names in it.  ``visibility`` is one of ``VISIBILITIES``.
 
     It holds the reference answers and the course's seed: it is for the instructor's upload, and for no
     one else.
@@ -103,6 +106,7 @@ def archive(target: Path) -> list[str]:
     contents["requirements.txt"] = "\n".join(
         [*project["dependencies"], *project["optional-dependencies"]["grading"], ""]
     ).encode()
+    contents[VISIBILITY_FILE] = f"{visibility}\n".encode()
     contents[SEED_FILE] = f"{secret_seed()}\n".encode()
     contents |= {str(path.relative_to(base)): path.read_bytes() for base, path in _packed()}
     target.parent.mkdir(parents=True, exist_ok=True)
