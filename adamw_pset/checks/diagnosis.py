@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Way = tuple[str, str]  # a mistake, and the expression that makes it
 
+UNSEEN = "unseen"  # whether there is a pull in a moment that nothing explains
 MOST_PAIRS, MOST_STEPS, MOST_TRIED = 6, 12, 600  # hypotheses that are followed to the end
 USE_EPS = ("denominator", "step", "update")
 STEP_PARTS = ("update", "step", "m_hat", "eps", "denominator", "v_hat")
@@ -81,9 +82,12 @@ def diagnose(worked: Mapping[str, Any], records: Sequence[Mapping[str, Array]]) 
     with np.errstate(all="ignore"):
         probes = list(_probes(worked, records))
         best = _Search(worked, probes).best()
-        if best.unknown and worked["adaptive"]:
+        if {"t", "m", "v"} & set(best.unknown) and worked["adaptive"]:
+            t_is_a_moment = any(probe.out["t"].ndim for probe in probes)
             for read, handed in ORDERS:
-                found = _Search(worked, [_reordered(probe, read, handed) for probe in probes]).best()
+                if (T_LAST in (read, handed)) != t_is_a_moment:
+                    continue
+                found = _Search(worked, [_reordered(probe, read, handed) for probe in probes]).best(depths=(False,))
                 if not found.unknown:
                     return found._replace(mistakes=("moments_exchanged", *found.mistakes))
         return best
@@ -96,8 +100,13 @@ def _probes(worked: Mapping[str, Any], records: Sequence[Mapping[str, Array]]) -
         old = {"old_t": np.float64(start["t"]), "old_m": np.array(start["m"]), "old_v": np.array(start["v"])}
         given = {**worked["defaults"], **trial["hyper"], "theta": theta, "grad": grad, **old}
         pulls = np.array([np.resize(each[number], theta.shape) for _, each in worked["pulls"]])
-        out = {"theta": record["theta"][0], **{name: record[f"first_{name}"] for name in "tmv"}}
+        out = {"theta": record["theta"][0], **{name: _shaped(record[f"first_{name}"], theta) for name in "tmv"}}
         yield Probe(trial["name"], given, pulls, trial["hyper"][worked["decay"]] != 0, out)
+
+
+def _shaped(value: Array, theta: Array) -> Array:
+    """``value`` if it is one number or has the shape of θ, else what agrees with nothing."""
+    return value if value.shape in ((), theta.shape) else np.full(theta.shape, np.nan)
 
 
 def _reordered(probe: Probe, read: tuple[str, ...], handed: tuple[str, ...]) -> Probe:
@@ -140,11 +149,20 @@ def _corner_of(space: Mapping[str, Any]) -> dict[str, Any]:
     return {name: first(value) for name, value in space.items()}
 
 
+def _factors(known: Sequence[Way]) -> Iterator[tuple[frozenset[str], str]]:
+    """The factors that a decay may have: those that are known, and each of them times η as well."""
+    yield from ((frozenset({mistake}), factor) for mistake, factor in known)
+    for mistake, factor in known:
+        if mistake and mistake not in OTHER_CONVENTION:
+            yield frozenset({mistake, "decay_times_lr"}), f"lr * ({factor})"
+
+
 class _Search:
     """The search for the fewest mistakes that explain some probes."""
 
     def __init__(self, worked: Mapping[str, Any], probes: list[Probe]) -> None:
         self.lines: dict[str, list[Way]] = worked["lines"]
+        self.factors = list(_factors(worked["lines"]["factor"]))
         self.pulls = [mistake for mistake, _ in worked["pulls"]]
         self.places: Mapping[str, str] = worked["places"]
         self.coupled = worked["places"]["g"] == ""
@@ -158,7 +176,7 @@ class _Search:
     def every_pull(self, probe: Probe, t: Any) -> Array:
         """Each pull with each factor: (pulls, factors, *shape)."""
         space, shape = probe.given | {"t": t}, probe.out["theta"].shape
-        factors = [np.broadcast_to(_value(factor, space), shape) for _, factor in self.lines["factor"]]
+        factors = [np.broadcast_to(_value(factor, space), shape) for _, factor in self.factors]
         return np.asarray(probe.pulls[:, None] * np.array(factors))
 
     def agree(self, guesses: Array, probe: Probe, name: str) -> NDArray[np.bool_]:
@@ -173,10 +191,10 @@ class _Search:
         same = np.isclose(guesses, seen, rtol=0, atol=self.tolerance * max(size, 1e-6), equal_nan=True)
         return np.asarray(same.reshape(*same.shape[: same.ndim - seen.ndim], -1).all(axis=-1))
 
-    def best(self) -> Diagnosis:
+    def best(self, depths: tuple[bool, ...] = (False, True)) -> Diagnosis:
         """The diagnosis with the fewest unknown parts and, of those, the fewest mistakes."""
         counted = self.counted()
-        moments, unknown = self.moments()
+        moments, unknown = self.moments(depths)
         found = []
         for first, second in moments:
             for t_used in self.times(counted):
@@ -205,9 +223,9 @@ class _Search:
 
     # --- m and v ---
 
-    def moments(self) -> tuple[list[tuple[Part, Part]], tuple[str, ...]]:
+    def moments(self, depths: tuple[bool, ...]) -> tuple[list[tuple[Part, Part]], tuple[str, ...]]:
         """The likeliest pairs of ways in which m and v agree, and which of the two no way explains."""
-        for thorough in (False, True):
+        for thorough in depths:
             first = self.moment("m", thorough)
             second = self.moment("v", thorough) if self.adaptive else [self.as_seen("v")]
             if first and second:
@@ -224,19 +242,24 @@ class _Search:
         """How many things are wrong with the decay in m and v."""
         at_home = (0, 0) if self.coupled else None
         both = {first.pull, second.pull} if self.adaptive else {first.pull}
-        return sum(pull != at_home for pull in both)
+        return sum(pull not in (at_home, UNSEEN) for pull in both)
 
     def as_seen(self, name: str) -> Part:
         values = [probe.out[name] for probe in self.probes]
-        return Part(frozenset(), (0, 0) if self.coupled else None, values, [p.given["grad"] for p in self.probes])
+        return Part(frozenset(), UNSEEN, values, [probe.given["grad"] for probe in self.probes])
 
     def gradients(self, thorough: bool) -> list[tuple[str, tuple[int, int] | None]]:
         """Each gradient that m and v may be made of: an expression for that of the loss, and the pull in it."""
         bases = [expression for _, expression in self.lines["grad"]]
         if not thorough:
             return [(bases[0], (0, 0)), (bases[0], None)] if self.coupled else [(bases[0], None), (bases[0], (0, 0))]
-        pulls = itertools.product(range(len(self.pulls)), range(len(self.lines["factor"])))
-        return [*((base, None) for base in bases), *itertools.product(bases, pulls)]
+        pulls = itertools.product(range(len(self.pulls)), range(len(self.factors)))
+        plain = list(itertools.product(range(len(self.pulls)), range(len(self.lines["factor"]))))
+        return [
+            *((base, None) for base in bases),
+            *((bases[0], pull) for pull in pulls),
+            *itertools.product(bases[1:], plain),
+        ]
 
     def moment(self, name: str, thorough: bool) -> list[Part]:
         """The ways in which m or v agrees on all probes but the one with the defaults."""
@@ -290,7 +313,7 @@ class _Search:
             if probe.trial != "defaults":
                 left = left & self.agree(value, probe, "m")
         for number, factor in np.argwhere(left):
-            told = {self.pulls[number], self.lines["factor"][factor][0]} - OTHER_CONVENTION
+            told = {self.pulls[number], *self.factors[factor][0]} - OTHER_CONVENTION
             told_with = _told(frozenset({mistake, *told}))
             yield Part(told_with, "buffer", [value[number, factor] for value in values], [gs[plain] for gs in stacks])
 
@@ -321,8 +344,7 @@ class _Search:
             found = True
             yield self.decay(first, second, spaces, self.written(choice), mistakes, (*missing, *unknown))
         if not found:
-            leak = self.in_moments(first, second)
-            told = self.ordered(before | ({leak} if leak else set()))
+            told = self.ordered(before | ({self.in_moments(first, second)} - {"", self.places["nowhere"]}))
             yield Diagnosis(told, (*missing, *unknown, "the step"), self.right(told, first, second, counted))
 
     def updates(self, spaces: list[dict[str, Any]]) -> list[dict[str, int]]:
@@ -393,7 +415,10 @@ class _Search:
         """The mistake that a decay in m and v is by itself; "" if it is none."""
         if first.pull == "buffer":
             return self.places["buffer"]
-        m, v = first.pull, second.pull if self.adaptive else first.pull
+        m, v = first.pull, second.pull
+        m, v = v if m == UNSEEN else m, m if v == UNSEEN else v
+        if m == v == UNSEEN:
+            return self.places["g"] if self.coupled else self.places["nowhere"]
         if (m is None) != (v is None):
             return self.places["v" if m is None else "m"]
         return self.places["nowhere" if m is None else "g"]
@@ -478,7 +503,7 @@ class _Search:
         else:
             where, home = self.places[place], not self.coupled and place in ("theta", "new theta")
             pulls |= {added}
-        told = {self.pulls[number] for number, _ in pulls} | {self.lines["factor"][f][0] for _, f in pulls}
+        told = {self.pulls[number] for number, _ in pulls}.union(*(self.factors[factor][0] for _, factor in pulls))
         if "decay_of_gradient" in told:
             return frozenset(told - OTHER_CONVENTION)
         if not home:

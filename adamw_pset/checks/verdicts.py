@@ -321,7 +321,7 @@ def _shown(question: str, worked: Any, observation: Observation) -> str:
         return ""
     given = worked["inputs"][trial]
     if worked["kind"] != "rule":
-        said = [_call_of_function(question, given, trial)]
+        said = _call_of_function(question, given, trial)
         where = "Here it goes wrong:"
     else:
         said = _call_of_rule(question, given, len(given["grads"]) if step is None else step + 1)
@@ -339,11 +339,11 @@ def _right_result(worked: Any, trial: int, step: int | None) -> str:
     return text if len(text) < WIDTH - 16 else ""
 
 
-def _call_of_function(question: str, given: Mapping[str, Any], trial: int) -> str:
+def _call_of_function(question: str, given: Mapping[str, Any], trial: int) -> list[str]:
     if any(isinstance(value, Mapping) for value in given.values()):
-        return f'{question}(*adamw_pset.checks.example("{question}", {trial + 1}))'
+        return ["from adamw_pset.checks import example", f'{question}(*example("{question}", {trial + 1}))']
     values = (f"np.array({value})" if isinstance(value, list) else repr(value) for value in given.values())
-    return f"{question}({', '.join(values)})"
+    return [f"{question}({', '.join(values)})"]
 
 
 def _call_of_rule(question: str, given: Mapping[str, Any], steps: int) -> list[str]:

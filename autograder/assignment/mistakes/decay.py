@@ -148,7 +148,8 @@ DECAY_MISTAKES = (
     mistake(
         "decay_scaled",
         "The decay is divided or multiplied by a fixed factor, a batch size perhaps: it is used as it stands.",
-        (RULES, [{"factor": "1 / 64"}, {"factor": "10.0"}]),
+        (RULES, [{"factor": f"1 / {n}"} for n in (10, 16, 32, 50, 64, 100, 128, 256, 512, 1000)]),
+        (RULES, [{"factor": "10.0"}, {"factor": "100.0"}]),
     ),
     mistake(
         "decay_by_shape",

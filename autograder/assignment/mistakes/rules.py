@@ -38,7 +38,7 @@ RULE_MISTAKES = (
     mistake(
         "t_not_counted",
         "The step count t never grows: count this step before t is used, and hand the new t on in the state.",
-        (RULES, [{"t": "state.t"}]),
+        (RULES, [{"t": "state.t"}, {"t": "state.t + (state.t == 0)"}]),
         (ADAMS, [{"return": "theta, State(state.t, m, v)"}]),
     ),
     mistake(
