@@ -134,8 +134,9 @@ def parser() -> Parser:
     checks = commands.add_parser(
         "check",
         help="say which answers of a notebook are right, wrong or open",
-        description="Checks the answers in a notebook without running its sweeps: only its imports, "
-        "functions and constants are read. The exit code is 1 while an answer is wrong or open.",
+        description="Checks the answers in a notebook: runs its cells from top to bottom, as a kernel does, "
+        "without its sweeps and figures, and judges each answer where it is checked. The exit code is 1 "
+        "while an answer is wrong or open.",
     )
     checks.set_defaults(run=_check)
     checks.add_argument("notebook", type=Path, metavar="NOTEBOOK.ipynb")
@@ -277,8 +278,9 @@ def _grid(name: str, arguments: argparse.Namespace) -> tuple[list[float], list[f
 def find_rules(names: Sequence[str], notebook: str | None) -> dict[str, Rule]:
     """The update rules of these names, from a notebook or from the reference."""
     if notebook is not None:
-        from adamw_pset.checks.notebook_source import load_notebook
+        from adamw_pset.checks.notebook_answers import load_notebook
 
+        _say_that_cells_run(notebook)
         source, place = load_notebook(notebook, names), notebook
     else:
         try:
@@ -294,13 +296,19 @@ def find_rules(names: Sequence[str], notebook: str | None) -> dict[str, Rule]:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from adamw_pset.checks.notebook_source import load_notebook, written_answers
-    from adamw_pset.checks.verdicts import numbers, report, verdicts
+    from adamw_pset.checks.notebook_answers import notebook_verdicts
+    from adamw_pset.checks.notebook_file import load, written_answers
+    from adamw_pset.checks.verdicts import report
 
-    answers = load_notebook(arguments.notebook, numbers()["questions"])
-    found, written = verdicts(answers), written_answers(arguments.notebook)
+    notebook = load(arguments.notebook)
+    _say_that_cells_run(arguments.notebook)
+    found, written = notebook_verdicts(notebook), written_answers(notebook)
     print(report(found, written))
     return int(any(v.mistake for v in found.values()) or "open" in written.values())
+
+
+def _say_that_cells_run(notebook: str | Path) -> None:
+    print(f"adamw-pset: running the cells of {notebook}, without its sweeps and figures", file=sys.stderr)
 
 
 def _tuning(arguments: argparse.Namespace) -> None:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from adamw_pset import State, make_data, sweep
-from adamw_pset.checks.notebook_source import load_notebook
+from adamw_pset.checks.notebook_answers import load_notebook
 from adamw_pset.optimizers import adamw
 from adamw_pset.training import processes
 from adamw_pset.training.grids import log_grid

@@ -1,110 +1,154 @@
-"""Reads what a notebook defines, without running the work in it."""
+"""Runs a notebook as a kernel would, from top to bottom, and takes each answer at the moment when it is checked.
+
+IPython makes Python of the cells and runs them; a cell that fails does not keep the next from running.  Work that
+is no answer is short: sweeps return a small table at once, nothing is drawn, asked for, downloaded or started,
+and a cell that takes too long is stopped.  Where a part of it cannot run here, what a name needs can be run by
+itself (``notebook_slice``).
+"""
 
 from __future__ import annotations
 
 import ast
-import dis
-import json
-import linecache
+import contextlib
 import os
 import re
+import signal
+import sys
+import tempfile
+import threading
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from types import CodeType
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from adamw_pset.checks import stand_ins
 
 Namespace = dict[str, Any]
-PLACEHOLDER = "Your answer here"  # what a written answer says while it is open
+CELL_SECONDS, CELL_WALL_SECONDS = 2.0, 10.0  # of the processor, and in all: a cell without a sweep needs a tenth
 
 
-def load_notebook(path: str | Path, names: Collection[str] = ()) -> Namespace:
-    """What the code cells of a notebook define: its imports, functions, classes and constants.
+class TooLong(KeyboardInterrupt):
+    """Stops a cell, or an answer, that takes too long."""
 
-    Only these statements are executed, in order, and beside them whatever ``names`` need (see
-    ``needed``), so no sweep is trained and no figure is drawn.  Magics and shell lines are passed over.
-    A cell that cannot be read, or a statement that fails, is left out with a warning that names the
-    cell; in the place of the functions of a cell that cannot be read stand functions that raise its
-    error.
 
-    Raises ``ValueError`` if the file is not a notebook with Python cells, ``OSError`` if there is none.
+ELSEWHERE = (ImportError, OSError, EOFError, MemoryError, TooLong, stand_ins.Refused)  # may go well in a kernel
+
+
+class NotebookRun:
+    """A run of the code cells of a notebook: the namespace as it is now, and the error of each cell that failed.
+
+    ``check(question, answer)`` is called at the notebook's own calls of ``check``, in their place, and after
+    a cell of ``checks``, a question by the cell that is to be taken for its check.  A context manager: until
+    it is left, the namespace is that of ``__main__``.
     """
-    statements, broken = parse(code_cells(path))
-    wanted = set(needed(statements, names))
-    chosen = [each for each in statements if each in wanted or _defines(each.node)]
-    namespace: Namespace = {"__name__": "__notebook__"}
-    failed: dict[int, BaseException] = dict(broken)
-    for statement, error in execute(chosen, namespace):
-        if statement in wanted or not isinstance(error, NameError):  # a constant may be made of work not done
-            failed[statement.cell] = error
-    for cell, error in sorted(failed.items(), key=lambda item: item[0]):
-        warnings.warn(f"cell {cell}: {type(error).__name__}: {error}", stacklevel=2)
-    namespace |= unreadable(dict(code_cells(path)), broken)
-    return namespace
+
+    def __init__(
+        self,
+        cells: Iterable[tuple[int, str]],
+        questions: Iterable[str],
+        check: Callable[[str, Any], None],
+        checks: Mapping[int, str] | None = None,
+    ) -> None:
+        self.sources = dict(cells)
+        self.questions = tuple(questions)
+        self.namespace: Namespace = {}
+        self.failed: dict[int, BaseException] = {}
+        self.checked: dict[str, Any] = {}  # the answer of each question at its last check
+        self._check, self._checks = check, dict(checks or {})
+        self._cell, self._answering = 0, False
+        self._stood_in: set[int] = set()  # cells in which something stood in for the work
+
+    def __enter__(self) -> NotebookRun:
+        with contextlib.ExitStack() as stack:
+            self._shell = stack.enter_context(_shell(lambda: f"<cell {self._cell}>"))
+            self.namespace = self._shell.user_ns
+            used = lambda: self._stood_in.add(self._cell)  # noqa: E731
+            stack.enter_context(stand_ins.placed(self.check, self.questions, lambda: self._answering, used))
+            stack.enter_context(silent())
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def cells(self) -> Iterator[int]:
+        """Run cell after cell; yields the number of each before it is run."""
+        for number, source in self.sources.items():
+            yield number
+            self._cell = number
+            if error := _run_cell(self._shell, source):
+                told = _syntax_error(source) if isinstance(error, SyntaxError) else None
+                self.failed[number] = (told or error).with_traceback(None)
+                if self._uses_made_up_tables(source):
+                    self._stood_in.add(number)
+            if question := self._checks.get(number):
+                self.check(question, self.namespace.get(question))
+
+    def check(self, question: str, answer: Any) -> None:
+        """What the notebook's ``check`` does here: hand the answer on, and say nothing."""
+        if question not in self.questions:
+            raise ValueError(f"question {question!r}: choose one of {', '.join(self.questions)}")
+        self.checked[question] = answer
+        with self.answering():
+            self._check(question, self.answer(question, answer))
+
+    @contextlib.contextmanager
+    def answering(self) -> Iterator[None]:
+        """While an answer is called: the cell's time stands still, and what computes an answer is off limits."""
+        self._answering = True
+        with no_limit():
+            try:
+                yield
+            finally:
+                self._answering = False
+
+    def at_end(self, question: str) -> Any:
+        """The answer as it is now."""
+        return self.answer(question, self.namespace.get(question))
+
+    def answer(self, question: str, value: Any) -> Any:
+        """``value``, or in the place of one that is still open, what raises the error of the cell that defines it."""
+        if value is not None and value is not ...:
+            return value
+        for number, error in reversed(self.failed.items()):
+            if isinstance(error, SyntaxError) and defines(self.sources[number], question):
+                return _raises(number, error)
+        return value
+
+    def errors(self, name: str) -> dict[int, BaseException]:
+        """The errors of the cells that define ``name``, and failed."""
+        return {n: error for n, error in self.failed.items() if defines(self.sources[n], name)}
+
+    def elsewhere(self) -> bool:
+        """Whether something may go well in a kernel that did not here: a file, a library, a download.
+
+        A star import is among it: which names it hides depends on the library's version.
+        """
+        stars = any(re.search(r"^\s*from .* import \*", source, re.MULTILINE) for source in self.sources.values())
+        return stars or any(map(self._may_go_well, self.failed))
+
+    def fails_here(self, name: str) -> bool:
+        """Whether what keeps ``name`` from being defined may go well in a kernel."""
+        errors = self.errors(name)
+        return any(map(self._may_go_well, errors)) or (
+            self.elsewhere() and any(isinstance(error, NameError) for error in errors.values())
+        )
+
+    def _may_go_well(self, number: int) -> bool:
+        """Whether this cell may not fail in a kernel: where IPython does not know a magic, an extension may have it."""
+        error = self.failed[number]
+        return number in self._stood_in or isinstance(error, ELSEWHERE) or type(error).__name__ == "UsageError"
+
+    def _uses_made_up_tables(self, source: str) -> bool:
+        words = set(re.findall(r"\w+", source)) & set(self.namespace)
+        return any(stand_ins.MADE_UP in getattr(self.namespace[word], "attrs", ()) for word in words)
 
 
-# --- which statements a name needs -----------------------------------------------------------------
-
-
-class Statement(NamedTuple):
-    """A top-level statement: its cell, its place among all, what it binds and what it uses."""
-
-    cell: int
-    place: int
-    node: ast.stmt
-    code: CodeType
-    binds: frozenset[str]
-    uses: frozenset[str]
-    changes: frozenset[str]  # objects that it may change: the x of x.append(1), x[0] = 1
-
-
-def parse(cells: Iterable[tuple[int, str]]) -> tuple[list[Statement], dict[int, SyntaxError]]:
-    """The statements of numbered cells, and the error of each cell that cannot be read."""
-    statements: list[Statement] = []
-    broken = {}
-    for number, source in cells:
-        name = f"<cell {number}>"
-        linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
-        try:
-            for node in ast.parse(source, name).body:
-                code = compile(ast.Module([node], []), name, "exec")
-                statements.append(_statement(number, len(statements), node, code))
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            broken[number] = error if isinstance(error, SyntaxError) else SyntaxError(str(error))
-    return statements, broken
-
-
-def needed(statements: Sequence[Statement], names: Collection[str]) -> list[Statement]:
-    """The statements that have to run, in order, for ``names`` to be what the notebook makes them.
-
-    All that bind or change one of the names, or a name that such a statement uses, and so on.
-    """
-    wanted, found = set(names), set[int]()
-    while True:
-        more = [s for s in statements if s.place not in found and (s.binds | s.changes) & wanted]
-        if not more:
-            return [each for each in statements if each.place in found]
-        for each in more:
-            found.add(each.place)
-            wanted |= each.uses
-
-
-def execute(statements: Iterable[Statement], namespace: Namespace) -> Iterator[tuple[Statement, BaseException]]:
-    """Run ``statements``; yields those that fail, with the error, and goes on with the next."""
-    for each in statements:
-        try:
-            exec(each.code, namespace)
-        except (Exception, SystemExit) as error:  # whatever a student's code raises
-            yield each, error
-
-
-def unreadable(cells: Mapping[int, str], broken: Mapping[int, SyntaxError]) -> Namespace:
-    """For each function of the cells that cannot be read, one that raises the cell's error."""
-    return {
-        name: _raises(number, error)
-        for number, error in broken.items()
-        for name in re.findall(r"^def +(\w+)", cells[number], re.MULTILINE)
-    }
+def defines(source: str, name: str) -> bool:
+    """Whether the text of a cell says that it defines ``name``."""
+    return re.search(rf"^\s*(?:(?:async )?def +{name}\b|{name} *[:=])", source, re.MULTILINE) is not None
 
 
 def _raises(number: int, error: SyntaxError) -> Callable[..., Any]:
@@ -115,55 +159,6 @@ def _raises(number: int, error: SyntaxError) -> Callable[..., Any]:
         raise told
 
     return function
-
-
-def _statement(cell: int, place: int, node: ast.stmt, code: CodeType) -> Statement:
-    binds, uses = set(), set()
-    for depth, instruction in _instructions(code):
-        if instruction.opname == "STORE_GLOBAL" or (instruction.opname == "STORE_NAME" and depth == 0):
-            binds.add(instruction.argval)
-        elif instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
-            uses.add(instruction.argval)
-    return Statement(cell, place, node, code, frozenset(binds), frozenset(uses), frozenset(_changes(node)))
-
-
-def _instructions(code: CodeType, depth: int = 0) -> Iterator[tuple[int, dis.Instruction]]:
-    for instruction in dis.get_instructions(code):
-        yield depth, instruction
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _instructions(constant, depth + 1)
-
-
-def _changes(node: ast.stmt) -> Iterator[str]:
-    """The x of ``x.append(1)``, ``x[0] = 1`` and ``x.y = 1``, inside of loops and the like too."""
-    targets: list[ast.expr] = []
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-        targets = [node.value.func]
-    elif isinstance(node, ast.Assign):
-        targets = node.targets
-    elif isinstance(node, ast.AugAssign | ast.AnnAssign):
-        targets = [node.target]
-    elif isinstance(node, ast.For | ast.While | ast.If | ast.With | ast.Try):
-        for inner in ast.iter_child_nodes(node):
-            if isinstance(inner, ast.stmt):
-                yield from _changes(inner)
-    for target in targets:
-        base = target
-        while isinstance(base, ast.Attribute | ast.Subscript):
-            base = base.value
-        if isinstance(base, ast.Name) and base is not target:
-            yield base.id
-
-
-# --- the file ----------------------------------------------------------------------------------------
-
-
-def this_notebook(namespace: Mapping[str, Any]) -> Path | None:
-    """The file of the running notebook, from its ``globals()``; None if it cannot be told."""
-    told = namespace.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME") or "explore_Adam.ipynb"
-    file = Path(Path(str(told)).name)  # a kernel works in the notebook's folder
-    return file if file.suffix == ".ipynb" and file.is_file() else None
 
 
 def failed_to_run(name: str) -> SyntaxError | None:
@@ -177,68 +172,122 @@ def failed_to_run(name: str) -> SyntaxError | None:
         return None
     shell = get_ipython()
     for source in reversed(shell.user_ns.get("In", []) if shell else []):
-        if re.search(rf"^def +{name}\b", source, re.MULTILINE):
-            try:
-                ast.parse(source)
-            except SyntaxError as error:
-                return error
-            return None
+        if defines(source, name):
+            return _syntax_error(source)
     return None
 
 
-def written_answers(path: str | Path) -> dict[str, str]:
-    """Of each written question of a notebook: "answered" or "open"."""
-    states = {}
-    for cell in _cells(path):
-        name = str(cell.get("metadata", {}).get("nbgrader", {}).get("grade_id", ""))
-        if name.startswith("written_"):
-            text = "".join(cell["source"]).strip()
-            states[name] = "open" if not text or PLACEHOLDER in text else "answered"
-    return states
+def _syntax_error(source: str) -> SyntaxError | None:
+    """Why Python cannot read a cell, in the words of Python rather than IPython's."""
+    from IPython.core.inputtransformer2 import TransformerManager
 
-
-def code_cells(path: str | Path) -> Iterator[tuple[int, str]]:
-    """Number (from 1) and source of each code cell, magics and shell lines replaced by ``pass``."""
-    for number, cell in enumerate(_cells(path), start=1):
-        source = "".join(cell["source"])
-        if cell["cell_type"] == "code":
-            yield number, without_magics(source)
-
-
-def _cells(path: str | Path) -> list[dict[str, Any]]:
     try:
-        cells: list[dict[str, Any]] = json.loads(Path(path).read_text(encoding="utf-8"))["cells"]
-        for cell in cells:
-            _ = cell["cell_type"], "".join(cell["source"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is not a Jupyter notebook (format 4): {error}") from error
-    return cells
+        ast.parse(TransformerManager().transform_cell(source))
+    except SyntaxError as error:
+        return error
+    return None
 
 
-def without_magics(source: str) -> str:
-    """The source of a cell with ``pass`` in the place of magics and shell lines.
-
-    Of a cell in another language nothing is left; ``%%time`` and ``%%capture`` only wrap Python.
-    """
-    if (whole := re.match(r"\s*%%(\w*)", source)) and whole[1] not in ("time", "capture"):
-        return ""
-    return "\n".join(_without_magic(line) for line in source.splitlines()) + "\n"
+# --- the shell -----------------------------------------------------------------------------------------
 
 
-def _without_magic(line: str) -> str:
-    text = line.lstrip()
-    return line[: len(line) - len(text)] + "pass" if text.startswith(("%", "!", "?")) else line
+@contextlib.contextmanager
+def _shell(name: Callable[[], str]) -> Iterator[Any]:
+    """An IPython shell that keeps nothing, shows nothing and starts nothing; ``name`` is that of the running cell."""
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.utils.text import SList
+    from traitlets.config import Config
+
+    main, path, folder = sys.modules["__main__"], list(sys.path), os.getcwd()
+    config = Config()
+    config.HistoryManager.enabled = False
+    alone = not InteractiveShell.initialized()
+    with tempfile.TemporaryDirectory() as home:
+        make = InteractiveShell.instance if alone else InteractiveShell
+        shell = make(config=config, ipython_dir=home)
+        shell.compile.get_code_name = lambda *_: name()
+        shell.displayhook.compute_format_data = lambda _: ({}, {})
+        shell.display_pub.publish = shell.showtraceback = shell._inspect = lambda *_, **__: None
+        shell.system = shell.system_raw = shell.system_piped = lambda _: None
+        shell.getoutput = lambda *_, **__: SList()
+        shell.enable_gui = lambda *_: None
+        shell.enable_matplotlib = lambda *_, **__: ("agg", "agg")
+        for kind, magics in stand_ins.MAGICS.items():
+            shell.magics_manager.magics[kind] |= dict.fromkeys(magics, lambda *_: None)
+        sys.path.insert(0, "")
+        try:
+            yield shell
+        finally:
+            sys.modules["__main__"], sys.path[:] = main, path
+            os.chdir(folder)
+            if alone:
+                InteractiveShell.clear_instance()
 
 
-def _defines(statement: ast.stmt) -> bool:
-    if isinstance(statement, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef):
-        return True
-    if isinstance(statement, ast.If):
-        return _constant(statement.test) and all(map(_defines, [*statement.body, *statement.orelse]))
-    if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
-        return _constant(statement.value)
-    return False
+def _run_cell(shell: Any, source: str) -> BaseException | None:
+    """Run a cell; its error, if it failed."""
+    try:
+        with limited(CELL_SECONDS, CELL_WALL_SECONDS):
+            result = shell.run_cell(source, store_history=True)
+        error: BaseException | None = result.error_before_exec or result.error_in_exec
+    except (Exception, KeyboardInterrupt, SystemExit) as raised:  # a hook of the student's, or stopped late
+        error = raised
+    for kept in ("last_type", "last_value", "last_traceback", "last_exc"):  # would keep what the cell had in hand
+        sys.__dict__.pop(kept, None)
+    return error
 
 
-def _constant(expression: ast.expr) -> bool:
-    return not any(isinstance(node, ast.Call | ast.Await) for node in ast.walk(expression))
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """Neither prints nor warnings of a cell are seen."""
+    with (
+        open(os.devnull, "w", encoding="utf-8") as nowhere,
+        warnings.catch_warnings(),
+        np.errstate(),
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+    ):
+        warnings.simplefilter("ignore")
+        yield
+
+
+# --- time ----------------------------------------------------------------------------------------------
+
+_CLOCKS = [getattr(signal, name) for name in ("ITIMER_PROF", "ITIMER_REAL") if hasattr(signal, name)]
+
+
+@contextlib.contextmanager
+def limited(processor: float, wall: float) -> Iterator[None]:
+    """Raises ``TooLong`` in what takes more seconds, and again each second, where the system can do that."""
+    armed = True
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if armed:
+            raise TooLong("it took too long, and was stopped")
+
+    if not _CLOCKS or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = [signal.signal(each, stop) for each in (signal.SIGPROF, signal.SIGALRM)]
+    try:
+        for clock, seconds in zip(_CLOCKS, (processor, wall), strict=True):
+            signal.setitimer(clock, seconds, 1.0)
+        yield
+    finally:
+        armed = False
+        for clock in _CLOCKS:
+            signal.setitimer(clock, 0)
+        for each, handler in zip((signal.SIGPROF, signal.SIGALRM), before, strict=True):
+            signal.signal(each, handler)
+
+
+@contextlib.contextmanager
+def no_limit() -> Iterator[None]:
+    """Time spent in here does not count."""
+    left = [signal.setitimer(clock, 0) for clock in _CLOCKS]
+    try:
+        yield
+    finally:
+        for clock, (seconds, interval) in zip(_CLOCKS, left, strict=True):
+            if seconds:
+                signal.setitimer(clock, seconds, interval)

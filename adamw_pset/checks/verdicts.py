@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adamw_pset.checks.diagnosis import diagnose
-from adamw_pset.checks.notebook_source import failed_to_run, this_notebook, written_answers
+from adamw_pset.checks.notebook_file import load, this_notebook, written_answers
+from adamw_pset.checks.notebook_source import failed_to_run
 from adamw_pset.checks.run_answer import Array, Event, Observation, Record, argument, observe
 from adamw_pset.display import in_notebook, show
 
@@ -112,7 +113,7 @@ def _asked() -> dict[str, Any]:
 def report(found: Mapping[str, Verdict], written: Mapping[str, str]) -> str:
     """What is answered and what is not, a line a question, as text.
 
-    ``found`` is from ``verdicts``, ``written`` from ``adamw_pset.notebook.written_answers``.
+    ``found`` is from ``verdicts``, ``written`` from ``notebook_file.written_answers``.
     """
     marks = {"": "✓ right", "open": "○ open"}
     lines = [f"{name:26}{marks.get(v.mistake, f'✗ {v.sentence}')}" for name, v in found.items()]
@@ -128,7 +129,7 @@ def report(found: Mapping[str, Verdict], written: Mapping[str, str]) -> str:
 def summary(namespace: Mapping[str, Any]) -> None:
     """Print ``report`` for the running notebook, from its ``globals()``; written answers as last saved."""
     file = this_notebook(namespace)
-    print(report(verdicts(namespace), written_answers(file) if file else {}))
+    print(report(verdicts(namespace), written_answers(load(file)) if file else {}))
     if file:
         print(f"Written answers are read from {file} as it was last saved.")
     else:

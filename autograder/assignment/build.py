@@ -34,7 +34,7 @@ from nbgrader.converters import GenerateAssignment
 from nbgrader.preprocessors import SaveCells
 from traitlets.config.loader import Config
 
-from adamw_pset.checks.notebook_source import PLACEHOLDER
+from adamw_pset.checks.notebook_file import PLACEHOLDER
 from adamw_pset.files import write_whole
 from autograder.assignment.commentary import commentary
 from autograder.assignment.places import AUTOGRADER, INSTRUCTOR, NAME, SOURCE

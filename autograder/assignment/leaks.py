@@ -11,8 +11,9 @@ from pathlib import Path
 from types import ModuleType
 
 from adamw_pset.checks import run_answer
-from adamw_pset.checks.notebook_source import load_notebook
-from adamw_pset.checks.verdicts import judge, numbers, verdicts
+from adamw_pset.checks.notebook_answers import notebook_verdicts
+from adamw_pset.checks.notebook_file import load
+from adamw_pset.checks.verdicts import judge, numbers
 from autograder.assignment.places import SOURCE
 
 LEFT_OUT = ("optimizers", "__pycache__")
@@ -28,7 +29,7 @@ def find_leaks(folder: Path) -> Iterator[str]:
         if path.name in LEFT_OUT or "autograder" in path.parts[len(folder.parts) :]:
             yield f"{path.relative_to(folder)} is not for students"
     notebook = folder / "explore_Adam.ipynb"
-    for question, verdict in verdicts(load_notebook(notebook, numbers()["questions"])).items():
+    for question, verdict in notebook_verdicts(load(notebook)).items():
         if verdict.mistake != "open":
             yield f"explore_Adam.ipynb answers {question}"
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]

@@ -132,8 +132,51 @@ class Died(Message, tag=True):
     how: Annotated[str, Meta(max_length=40, pattern=r"^[a-z]+( [a-z0-9]+)*\Z")]
 
 
+class Run(Message, tag=True):
+    """Run these code cells, by their numbers; the questions, and by its number a cell that stands for a check."""
+
+    cells: list[tuple[int, str]]
+    questions: list[str]
+    checks: dict[int, str]
+    most = ASKED
+
+
+class Begun(Message, tag=True):
+    """The cell of this number is run next."""
+
+    cell: Place
+
+
+class Asked(Message, tag=True):
+    """The notebook checks this question; the answer follows."""
+
+    question: Name
+
+
+class GoOn(Message, tag=True):
+    """The grader has seen enough of the answer."""
+
+
+class Ended(Message, tag=True):
+    """The notebook's end: answers that are others than at their check, and what could not be done here.
+
+    ``elsewhere``: a cell failed that may go well in a kernel; ``lacking``: those that import what is not here.
+    """
+
+    changed: Annotated[list[Name], Meta(max_length=COLUMNS)]
+    elsewhere: bool
+    lacking: Annotated[str, Meta(max_length=2 * TEXT)]
+    most = 16 * KILOBYTE
+
+
+class AtEnd(Message, tag=True):
+    """The grader asks for this answer, as it is at the notebook's end."""
+
+    question: str
+
+
 class Define(Message, tag=True):
-    """Code cells by their numbers, the question, and the numbers of the cells that it set aside."""
+    """One answer by itself: code cells by their numbers, the question, and the cells that it set aside."""
 
     cells: list[tuple[int, str]]
     question: str
@@ -142,9 +185,10 @@ class Define(Message, tag=True):
 
 
 class Missing(Message, tag=True):
-    """There is no answer, and what stopped the cells that it needs."""
+    """There is no answer, and what stopped the cells that define it; ``here``: it may go well in a kernel."""
 
     errors: Annotated[str, Meta(max_length=2 * TEXT)]
+    here: bool = False
     most = 4 * KILOBYTE
 
 

@@ -1,13 +1,13 @@
 """Runs a student's code, inside the sandbox, and knows nothing that is worth knowing.
 
-A server imports torch once.  For each answer it forks a child, locks it into a cell (``jail``) and
-leaves it alone with a socket, on which the grader sends the submission's code and then the arguments
-of call after call; results go back as plain numbers (``wire``).  No expected value ever comes here.
+A server imports torch once.  For each submission it forks a child, locks it in (``lockdown``) and leaves it
+alone with a socket, on which the grader sends the cells of the notebook.  The child runs them, and at each
+check waits for the arguments of call after call; results go back as plain numbers (``messages``).  No expected
+value ever comes here.
 """
 
 from __future__ import annotations
 
-import ast
 import copy
 import ctypes
 import gc
@@ -21,17 +21,20 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
-from adamw_pset.checks import notebook_source, run_answer
+from adamw_pset.checks import notebook_source, run_answer, stand_ins
+from adamw_pset.checks.notebook_slice import Ambiguous, by_itself
+from adamw_pset.checks.notebook_source import NotebookRun
 from adamw_pset.off_limits import FUSED, OffLimits, refusal
 from autograder.confined import lockdown, messages
 
-WALL_SECONDS = 15  # for all calls of an answer; lockdown.CPU_SECONDS is what counts on a quiet machine
+WALL_SECONDS = 10  # for a call; lockdown.CPU_SECONDS, for all calls of an answer, is what counts on a quiet machine
+RUN_SECONDS, RUN_WALL_SECONDS = 60, 150  # for a notebook with its answers: of the processor, and in all
 THREADS = 64  # that a cell may have: the kernel limits memory, and a thread needs little of it
 
 
@@ -40,6 +43,7 @@ def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     torch.set_num_threads(1)
     refuse_fused_kernels()
+    warm_up()
     confined, nested = sys.argv[2] == "confined", _nests()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # cells' parents are reaped by the kernel
     settle()
@@ -70,6 +74,13 @@ def refuse_fused_kernels() -> None:
             for overload in torch._C._jit_get_operation(f"aten::{name}_")[1]:
                 library.impl(f"{name}_.{overload}" if overload else f"{name}_", "CPU", refuse)
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))  # lives on, and nothing in Python refers to it
+
+
+def warm_up() -> None:
+    """Import what every notebook imports, once for all of them."""
+    with NotebookRun([(1, "import seaborn")], [], lambda *_: None) as notebook:
+        for _ in notebook.cells():
+            pass
 
 
 def settle() -> None:
@@ -108,11 +119,11 @@ def watch(connection: socket.socket, confined: bool, nested: bool) -> None:
 def _end_of(cell: int, connection: socket.socket, proc: int) -> str:
     hung_up = select.poll()
     hung_up.register(connection, select.POLLHUP | select.POLLERR)
-    deadline = time.monotonic() + WALL_SECONDS
+    deadline = time.monotonic() + RUN_WALL_SECONDS
     while True:
         pid, status, usage = os.wait4(cell, os.WNOHANG)
         if pid:
-            if usage.ru_utime + usage.ru_stime > lockdown.CPU_SECONDS - 1:
+            if usage.ru_utime + usage.ru_stime > RUN_SECONDS - 1:
                 return "time"
             signalled = os.WIFSIGNALED(status)
             return f"signal {os.WTERMSIG(status)}" if signalled else f"exit {os.WEXITSTATUS(status)}"
@@ -159,7 +170,7 @@ def lock_and_serve(connection: socket.socket, confined: bool, nested: bool) -> N
         if nested:
             lockdown.hide()
         os.chdir(lockdown.CELL if confined else "/tmp")
-        lockdown.limit(already)
+        lockdown.limit(already, RUN_SECONDS)
         if confined:
             lockdown.renounce()
         line = socket.socket(fileno=number)
@@ -171,50 +182,78 @@ def lock_and_serve(connection: socket.socket, confined: bool, nested: bool) -> N
 
 
 def serve(line: socket.socket) -> None:
-    """Define the answer that the grader asks for, then call it as often as the grader wishes."""
-    request = messages.receive(line, messages.Define)
-    assert request is not None
+    """Do what the grader asks for: run the notebook, or define one answer by itself."""
     random.seed(0)
-    found = define(request.cells, request.question, request.own)
-    if isinstance(found, messages.Message):
-        messages.send(line, found)
+    request = messages.receive(line, messages.Run, messages.Define)
+    if isinstance(request, messages.Run):
+        run(line, request)
+    elif isinstance(request, messages.Define):
+        define(line, request)
+
+
+def run(line: socket.socket, request: messages.Run) -> None:
+    """Run the notebook, and stop at each check for the grader to call the answer; then serve its end."""
+
+    def at_check(question: str, answer: Any) -> None:
+        messages.send(line, messages.Asked(question))
+        present(line, answer, notebook, question)
+
+    with NotebookRun(request.cells, request.questions, at_check, request.checks) as notebook:
+        for cell in notebook.cells():
+            messages.send(line, messages.Begun(cell))
+        messages.send(line, at_end(notebook))
+        while (wanted := messages.receive(line, messages.AtEnd)) is not None:
+            with notebook.answering():
+                present(line, notebook.at_end(wanted.question), notebook, wanted.question)
+
+
+def at_end(notebook: NotebookRun) -> messages.Ended:
+    """What the grader has to know before it asks for answers at the notebook's end."""
+    changed = [name for name, answer in notebook.checked.items() if notebook.namespace.get(name) is not answer]
+    lacking = [f"cell {n}: {error}" for n, error in notebook.failed.items() if isinstance(error, ModuleNotFoundError)]
+    return messages.Ended(changed, notebook.elsewhere(), messages.text("; ".join(lacking), 2 * messages.TEXT))
+
+
+def present(line: socket.socket, answer: Any, notebook: NotebookRun, question: str) -> None:
+    """Let the grader call the answer, until it has seen enough; or say what keeps it from being there."""
+    if answer is not None and answer is not ...:
+        messages.send(line, introduce(answer))
+        answer_calls(line, answer)
         return
-    messages.send(line, introduce(found.value))
-    while (call := messages.receive(line, messages.Call)) is not None:
+    said = "; ".join(f"cell {n} stopped with {type(e).__name__}: {e}" for n, e in notebook.errors(question).items())
+    messages.send(line, messages.Missing(messages.text(said, 2 * messages.TEXT), notebook.fails_here(question)))
+    messages.receive(line, messages.GoOn)
+
+
+def define(line: socket.socket, request: messages.Define) -> None:
+    """Present one answer, from what it needs alone."""
+    try:
+        with (
+            stand_ins.placed(lambda *_: None, [], lambda: False, lambda: None),
+            notebook_source.silent(),
+            notebook_source.limited(lockdown.CPU_SECONDS, WALL_SECONDS),
+        ):
+            found = by_itself(request.cells, request.question, request.own)
+    except Ambiguous as error:
+        messages.send(line, messages.Ambiguous(error.cells[: messages.ITEMS]))
+        return
+    if request.question not in found:
+        messages.send(line, messages.Missing("", False))
+        return
+    messages.send(line, introduce(found[request.question]))
+    answer_calls(line, found[request.question])
+
+
+def answer_calls(line: socket.socket, answer: Any) -> None:
+    """Call the answer as often as the grader wishes, for so many seconds in all."""
+    left = float(lockdown.CPU_SECONDS)
+    while isinstance(call := messages.receive(line, messages.Call, messages.GoOn), messages.Call):
         args = [messages.unpack(value) for value in call.args]
-        messages.send(line, called(found.value, args, {n: messages.unpack(v) for n, v in call.kwargs.items()}))
-
-
-class Found(NamedTuple):
-    """The answer, as the notebook defines it."""
-
-    value: Any
-
-
-def define(cells: list[tuple[int, str]], name: str, own: list[int]) -> Found | messages.Missing | messages.Ambiguous:
-    """The answer, or why there is none.
-
-    ``own`` are the cells that the question set aside: where several cells define the name in different
-    ways, the one that stands there is the answer.
-    """
-    sources = {int(number): source for number, source in cells}
-    with run_answer.quiet():
-        statements, broken = notebook_source.parse(sources.items())
-        last = {each.cell: each for each in statements if name in each.binds}  # in each cell the last counts
-        candidates = [last[cell] for cell in own if cell in last] or list(last.values())
-        ways = {ast.dump(each.node) for each in candidates}
-        if len(ways) > 1 and all(isinstance(each.node, ast.FunctionDef) for each in candidates):
-            return messages.Ambiguous(sorted(each.cell for each in candidates)[: messages.ITEMS])
-        if ways and all(isinstance(each.node, ast.FunctionDef) for each in last.values()):
-            counts = candidates[0].place
-            statements = [each for each in statements if name not in each.binds or each.place == counts]
-        space: dict[str, Any] = {"__name__": "__notebook__"}
-        errors = list(notebook_source.execute(notebook_source.needed(statements, [name]), space))
-        space |= notebook_source.unreadable(sources, broken)
-    if name in space:
-        return Found(space[name])
-    said = [messages.text(f"cell {each.cell} stopped with {type(error).__name__}: {error}") for each, error in errors]
-    return messages.Missing(messages.text("; ".join(said), 2 * messages.TEXT))
+        kwargs = {name: messages.unpack(value) for name, value in call.kwargs.items()}
+        begun = time.process_time()
+        reply = called(answer, args, kwargs, max(left, 0.01))
+        left -= time.process_time() - begun
+        messages.send(line, reply)
 
 
 def introduce(answer: Any) -> messages.Function | messages.Constant:
@@ -233,15 +272,17 @@ def introduce(answer: Any) -> messages.Function | messages.Constant:
     return messages.Function(parameters, run_answer.is_empty(answer))
 
 
-def called(answer: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> messages.Returned | messages.Raised:
-    """The result of a call and which arguments it changed in place, or what it raised."""
+def called(
+    answer: Callable[..., Any], args: list[Any], kwargs: dict[str, Any], seconds: float
+) -> messages.Returned | messages.Raised:
+    """The result of a call and which arguments it changed in place, or what it raised; ``seconds`` of the processor."""
     kept = copy.deepcopy(args)
     try:
-        with run_answer.quiet():
+        with run_answer.quiet(), notebook_source.limited(seconds, WALL_SECONDS):
             result = answer(*args, **kwargs)
         changed = [i for i, (old, new) in enumerate(zip(kept, args, strict=True)) if not _same(old, new)]
         return messages.Returned(messages.pack(result), changed)
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit, KeyboardInterrupt) as error:
         where = messages.text(run_answer.where(error, answer))
         return messages.Raised(messages.text(type(error).__name__, messages.NAME), messages.text(error), where)
 

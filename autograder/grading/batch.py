@@ -57,7 +57,7 @@ def students(submitted: Path) -> list[str]:
 
 def _passed_over(entry: Path) -> bool:
     """Whether an entry of the folder of submissions is no student's."""
-    return not entry.is_dir() or (entry.name[0] == "." and not (entry / NAME).is_dir())
+    return not entry.is_dir() or entry.name == "__MACOSX" or (entry.name[0] == "." and not (entry / NAME).is_dir())
 
 
 def grade_all(
@@ -169,6 +169,7 @@ def _grade(seed: str, journal: Mapping[str, Finding], box: Sandbox, folder: Path
         return Graded(student, {q.name: Finding(NOT_GRADED, "", reason) for q in ALL}, {}, [("", reason)], {})
     notes = [("", f.message) for f in dict.fromkeys(findings.values()) if f.status == NOT_GRADED]
     notes += [(question, finding.message) for question, finding in findings.items() if finding.mistake == "off_limits"]
+    notes += [(question, finding.note) for question, finding in findings.items() if finding.note]
     if submission is None:
         return Graded(student, findings, new, notes, {})
     notes += [("", note) for note in submission.notes]

@@ -16,6 +16,7 @@ class _Finding(NamedTuple):
     mistake: str = ""  # its id; "" if there is none
     message: str = ""
     example: str = ""  # what it gives on the public example of check, from public_example.py
+    note: str = ""  # what a person should know of how it was read
 
 
 class Finding(_Finding):
@@ -26,8 +27,8 @@ class Finding(_Finding):
 
     __slots__ = ()
 
-    def __new__(cls, status: str, mistake: str = "", message: str = "", example: str = "") -> Finding:
-        return super().__new__(cls, status, mistake, told(message, LONGEST), example)
+    def __new__(cls, status: str, mistake: str = "", message: str = "", example: str = "", note: str = "") -> Finding:
+        return super().__new__(cls, status, mistake, told(message, LONGEST), example, told(note, LONGEST))
 
 
 class Row(NamedTuple):

@@ -8,20 +8,24 @@ question alone, so that grading again gives the same.
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from adamw_pset.checks import run_answer, verdicts
+from adamw_pset.checks.run_answer import Input
 from adamw_pset.checks.verdicts import judge, single
 from autograder.assignment.questions import ALL, Question
 from autograder.assignment.worked_numbers import fresh
 from autograder.grading import public_example
 from autograder.grading.finding import BANNER, BY_HAND, GRADED, NOT_GRADED, Finding, Row
 from autograder.grading.journal import journal_key
+from autograder.grading.readings import Look, Readings
 from autograder.grading.seed import inputs_seed
 from autograder.grading.submission import NotReadable, Submission, find, read
-from autograder.sandbox.sandbox import Sandbox, SandboxError
+from autograder.sandbox.sandbox import Answer, Sandbox, SandboxError
 
 SECONDS = 60.0  # for the answers of a submission: right ones take less than one, even on a busy machine
 NOT_YET = Finding(NOT_GRADED, "sandbox", "this answer was not graded: run the command once more.")
@@ -40,7 +44,7 @@ def grade_folder(
         submission = read(path)
     except NotReadable as error:
         return {question.name: Finding(NOT_GRADED, "", f"{error}.") for question in ALL}, {}, None
-    submission = Submission(submission.cells, (*notes, *submission.notes), submission.pictures)
+    submission = replace(submission, notes=(*notes, *submission.notes))
     return *grade(submission, student, seed, box, journal, confined), submission
 
 
@@ -48,70 +52,79 @@ def grade(
     submission: Submission, student: str, seed: str, box: Sandbox | None, journal: Mapping[str, Finding], confined: bool
 ) -> tuple[dict[str, Finding], dict[str, str]]:
     """Findings and journal keys by question."""
-    findings, keys = {}, {}
+    findings, keys, drawn = {}, {}, {}
     digest = submission.digest()
-    deadline = time.monotonic() + SECONDS
     for question in ALL:
         if question.kind == "written":
             findings[question.name] = written(question, submission)
             continue
         number = inputs_seed(seed, student, question.name)
-        key = journal_key(question, digest, number, confined)
-        finding = journal.get(key)
-        if finding is None and time.monotonic() > deadline:
-            finding = TOO_LONG
+        keys[question.name] = journal_key(question, digest, number, confined)
+        finding = journal.get(keys[question.name])
+        findings[question.name] = finding or NOT_YET
         if finding is None:
-            finding = _alone(question, submission, number, box) if box else NOT_YET
-        findings[question.name] = finding
-        if finding.mistake != "sandbox":
-            keys[question.name] = key
-    return findings, keys
+            drawn[question] = number
+    if box and drawn:
+        findings |= in_sandbox(submission, drawn, box)
+    return findings, {name: key for name, key in keys.items() if findings[name].mistake != "sandbox"}
 
 
-def _alone(question: Question, submission: Submission, number: int, box: Sandbox) -> Finding:
-    """``in_sandbox``; an error of ours costs no other answer anything."""
+def in_sandbox(submission: Submission, drawn: Mapping[Question, int], box: Sandbox) -> dict[str, Finding]:
+    """What the answers to code questions do, each on the inputs drawn from its number."""
+    asked = {question.name: question for question in drawn}
+    inputs = {question.name: question.inputs(number) for question, number in drawn.items()}
+
+    def judged(name: str, answer: Answer) -> Look:
+        try:
+            return _judged(asked[name], inputs[name], answer, submission)
+        except SandboxError:
+            raise
+        except Exception as error:  # of ours, and costs no other answer anything
+            reason = f"the grader itself failed on this answer: {type(error).__name__}."
+            return Look(Finding(NOT_GRADED, "sandbox", reason), False)
+
+    def example(name: str, answer: Answer) -> Look:
+        worked = verdicts.numbers()["questions"][name]
+        seen = _observed(worked["kind"], worked["inputs"], answer)
+        return Look(Finding(GRADED, "shown", "", public_example.seen_on_example(name, seen)), seen.event is None)
+
     try:
-        return in_sandbox(question, submission, number, box)
-    except Exception as error:
-        return Finding(NOT_GRADED, "sandbox", f"the grader itself failed on this answer: {type(error).__name__}.")
-
-
-def in_sandbox(question: Question, submission: Submission, number: int, box: Sandbox) -> Finding:
-    """What the answer to a code question does on the inputs drawn from ``number``."""
-    inputs = question.inputs(number)
-    try:
-        with box.answer(submission.code(), question.name, submission.own(question.name)) as answer:
-            if answer.ambiguous:
-                cells = ", ".join(map(str, answer.ambiguous))
-                return Finding(
-                    NOT_GRADED, "", f"{question.name} is defined in cells {cells}, in different ways: which counts?"
-                )
-            if answer.missing is not None:
-                return _missing(question, submission, answer.missing)
-            seen = run_answer.observe(question.kind, inputs, answer.value)
+        readings = Readings(submission, list(asked.values()), box, judged, time.monotonic() + SECONDS)
+        found = {}
+        for name in asked:
+            finding = readings.finding(name)
+            found[name] = _explained(finding, name, submission, readings.lacking) if finding else TOO_LONG
+        wrong = [name for name in asked if found[name].mistake and readings.gave(name)]
+        if wrong:  # in another process: what an answer may have kept of the inputs that it was graded on is gone
+            shown = Readings(submission, [asked[name] for name in wrong], box, example, time.monotonic() + SECONDS)
+            for name in wrong:
+                if look := shown.looks[name].get(readings.best(name)):
+                    found[name] = found[name]._replace(example=look.finding.example)
     except SandboxError as error:
-        return Finding(NOT_GRADED, "sandbox", f"the sandbox failed, grade again: {error}.")
-    except run_answer.Stopped as stop:
-        seen = run_answer.Observation([], stop.event)
+        return dict.fromkeys(asked, Finding(NOT_GRADED, "sandbox", f"the sandbox failed, grade again: {error}."))
+    return found
+
+
+def _judged(question: Question, inputs: list[Input], answer: Answer, submission: Submission) -> Look:
+    """What is to be said of an answer in one reading."""
+    if answer.ambiguous:
+        cells = ", ".join(map(str, answer.ambiguous))
+        which = f"{question.name} is defined in cells {cells}, in different ways: which counts?"
+        return Look(Finding(NOT_GRADED, "", which), False)
+    if answer.missing is not None:
+        return Look(_missing(question, submission, answer.missing), False)
+    seen = _observed(question.kind, inputs, answer)
     verdict = judge(fresh(question, inputs) | {"hidden": True}, seen)
     if not verdict.mistake:
-        return Finding(GRADED, "", "Right.")
-    shown = _on_example(question, submission, box) if seen.event is None else ""
-    return Finding(GRADED, verdict.mistake, verdict.sentence, shown)
+        return Look(Finding(GRADED, "", "Right."), True)
+    return Look(Finding(GRADED, verdict.mistake, verdict.sentence), seen.event is None)
 
 
-def _on_example(question: Question, submission: Submission, box: Sandbox) -> str:
-    """What a wrong answer gives on the inputs of ``check``; "" if it does not come to numbers there.
-
-    In a cell of its own: what the answer may have kept of the inputs that it was graded on is gone.
-    """
-    inputs = verdicts.numbers()["questions"][question.name]["inputs"]
+def _observed(kind: str, inputs: list[Input], answer: Answer) -> run_answer.Observation:
     try:
-        with box.answer(submission.code(), question.name, submission.own(question.name)) as answer:
-            seen = run_answer.observe(question.kind, inputs, answer.value)
-    except (SandboxError, run_answer.Stopped):
-        return ""
-    return public_example.seen_on_example(question.name, seen)
+        return run_answer.observe(kind, inputs, answer.value)
+    except run_answer.Stopped as stop:
+        return run_answer.Observation([], stop.event)
 
 
 def _missing(question: Question, submission: Submission, errors: str) -> Finding:
@@ -123,6 +136,20 @@ def _missing(question: Question, submission: Submission, errors: str) -> Finding
     return Finding(
         NOT_GRADED, "", f"there is no {question.name} in the notebook, and the cell that asks for it is gone."
     )
+
+
+def _explained(finding: Finding, name: str, submission: Submission, lacking: str) -> Finding:
+    """A finding; in the place of an answer that came to no numbers, a question to a person where it may be right."""
+    if finding.status == GRADED and finding.mistake in ("open", "exception"):
+        if place := submission.outside_code(name):
+            return Finding(NOT_GRADED, "", f"{name} stands in cell {place}, which is no code: a person has to look.")
+        if "SyntaxError" in finding.message and submission.python > sys.version_info[:2]:
+            theirs, ours = (".".join(map(str, version)) for version in (submission.python, sys.version_info[:2]))
+            reason = f"the notebook was written with Python {theirs}, and this one, {ours}, cannot read it"
+            return Finding(NOT_GRADED, "", f"{reason}: {finding.message}")
+    if finding.mistake and lacking:
+        return finding._replace(note=f"what it needs may not be here: {lacking}")
+    return finding
 
 
 def written(question: Question, submission: Submission) -> Finding:

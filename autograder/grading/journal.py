@@ -21,7 +21,7 @@ from autograder.grading.finding import BY_HAND, GRADED, NOT_GRADED, Finding
 
 PACKAGE = Path(adamw_pset.__file__).parent
 WINGS = ("assignment", "confined", "sandbox", "grading", "source")  # of autograder, which see and judge answers
-_LINE = msgspec.json.Decoder(dict[str, tuple[Literal[GRADED, BY_HAND, NOT_GRADED], str, str, str]])  # type: ignore[valid-type]
+_LINE = msgspec.json.Decoder(dict[str, tuple[Literal[GRADED, BY_HAND, NOT_GRADED], str, str, str, str]])  # type: ignore[valid-type]
 
 
 def journal_key(question: Question, digest: str, number: int, confined: bool) -> str:

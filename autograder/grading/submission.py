@@ -1,30 +1,31 @@
 """Reads what a student handed in, whatever it has been through, and matches it to the questions.
 
-Nothing of it is executed or parsed as Python here.  Code is matched by what it defines (``worker``);
+Nothing of it is executed or parsed as Python here.  Code is matched by what it defines (``readings``);
 written answers by their cell's id, and where ids are gone by the heading that they stand under.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-from adamw_pset.checks.notebook_source import PLACEHOLDER, without_magics
+from adamw_pset.checks import notebook_file
+from adamw_pset.checks.notebook_file import Cell, Notebook, is_open
 from autograder.assignment.places import NAME, RELEASED
 from autograder.assignment.questions import ALL, QUESTIONS
 
 LARGEST = 48 << 20  # bytes; a notebook with all its figures has one or two million
 PARTS = 2_000_000  # lists, objects and values in it, each a hundred bytes once read
-NOTEBOOKS = 5  # that are looked into, where none has the expected name
+NOTEBOOKS = 5  # that are looked into, where there are several
 CELLS, TEXT = 2000, 4 << 20  # cells, and letters in all of them
 
 
@@ -33,32 +34,36 @@ class NotReadable(Exception):
 
 
 @dataclass(frozen=True)
-class Submission:
-    """What a student handed in: numbered cells of (kind, id, text), and what was odd about it."""
+class Submission(Notebook):
+    """What a student handed in, and what was odd about it; of ids only those of questions are kept."""
 
-    cells: tuple[tuple[str, str, str], ...]
     notes: tuple[str, ...] = ()
-    pictures: Mapping[int, list[str]] = field(default_factory=dict, compare=False, hash=False)
 
-    def code(self) -> list[tuple[int, str]]:
-        """Number (from 1) and source of the code cells, magics and shell lines passed over."""
-        return [
-            (number, without_magics(text))
-            for number, (kind, _, text) in enumerate(self.cells, start=1)
-            if kind == "code"
-        ]
-
-    def own(self, question: str) -> list[int]:
-        """The numbers of the cells that carry the id of ``question``."""
-        return [number for number, (_, id, _) in enumerate(self.cells, start=1) if id == question]
+    def outside_code(self, question: str) -> int | None:
+        """The number of a cell that holds an answer to a code question as text: Markdown, raw, or between fences."""
+        for number, (kind, _, text) in enumerate(self.cells, start=1):
+            fenced = re.search(r"^\s*(```|~~~)", text, re.MULTILINE)
+            if (kind != "code" or fenced) and re.search(rf"^[\s>]*def +{question}\b", text, re.MULTILINE):
+                return number
+        return None
 
     def written(self, question: str) -> str | None:
-        """The answer to a written question; None if no cell holds one."""
-        texts = [text for kind, id, text in self.cells if id == question and kind != "code"]
-        if not texts:
-            texts = list(_under_heading(self.cells, question))
-        answers = list(dict.fromkeys(text.strip() for text in texts if not is_open(text)))
-        return "\n\n".join(answers) if texts else None
+        """The answer to a written question, wherever it was written; None if its cell is gone and nothing is there."""
+        texts = [text for _, id, text in self.cells if id == question]
+        answers = [text.strip() for text in texts if not is_open(text)]
+        if not answers:
+            beside = list(_under_heading(self.cells, question))
+            answers = [text.strip() for text in beside if not is_open(text)]
+            texts += beside
+        return "\n\n".join(dict.fromkeys(answers)) if texts else None
+
+    def is_answered(self) -> bool:
+        """Whether anything answers a question, other than what was released."""
+        given = _released_texts()
+        names = "|".join(QUESTIONS)
+        return any(
+            text.strip() not in given and (id or re.search(rf"\bdef ({names})\b", text)) for _, id, text in self.cells
+        )
 
     def place(self, question: str) -> int | None:
         """The number of the cell to show as the answer: the question's own, or one that defines it."""
@@ -71,58 +76,89 @@ class Submission:
         return hashlib.sha256(json.dumps(self.cells).encode()).hexdigest()
 
 
-def is_open(text: str) -> bool:
-    """Whether a written answer is empty, or still the placeholder."""
-    return text.strip().strip("*").rstrip(".").strip() in ("", PLACEHOLDER)
-
-
 def find(folder: Path) -> tuple[Path, tuple[str, ...]]:
-    """The notebook in a student's folder, and a note if it has another name.
+    """The notebook that a student handed in, and a note if it is another than the expected one.
 
-    Raises ``NotReadable`` if there is none, or if it is not clear which one is meant.
+    It lies in ``folder``, or anywhere in the student's own folder above it, as GitHub and Moodle have it.  Of
+    several the one with answers is meant.  Raises ``NotReadable`` if there is none, or if it is not clear
+    which one is meant.
     """
     if folder.is_symlink() or folder.parent.is_symlink():
         raise NotReadable(f"{folder.parent.name}/{folder.name} is a link to somewhere else")
+    if not os.path.lexists(folder):
+        folder = folder.parent
     expected = folder / f"{NAME}.ipynb"
-    others = sorted(path for path in folder.glob("*.ipynb") if path.is_file() and path != expected)
-    if expected.is_symlink() or (expected.is_file() and (expected.stat().st_size or not others)):
+    if expected.is_symlink():
         return expected, ()
-    if not others:
+    found = sorted(_notebooks(folder), key=lambda path: (len(path.parts), path != expected, path))
+    if not found:
         raise NotReadable(f"there is no notebook in {folder.name}")
-    if 1 < len(others) <= NOTEBOOKS:
-        others = [path for path in others if _mentions_questions(path)]
-    if len(others) != 1:
-        raise NotReadable(f"there is no {NAME}.ipynb, and several notebooks that may be meant")
-    return others[0], (f"the notebook is named {others[0].name}",)
+    path = found[0] if len(found) == 1 else _meant(found)
+    notes: tuple[str, ...] = () if path.name == expected.name else (f"the notebook is named {path.name}",)
+    if len(found) > 1:
+        others = ", ".join(str(other.relative_to(folder)) for other in found if other != path)
+        notes += (f"of several notebooks {path.relative_to(folder)} has the answers; not read: {others}"[:300],)
+    return path, notes
+
+
+def _notebooks(folder: Path) -> Iterator[Path]:
+    """The notebooks in a folder, or else in the folders in it, but for what systems leave behind."""
+
+    def unreadable(error: OSError) -> None:
+        if isinstance(error, FileNotFoundError):
+            return
+        raise NotReadable(f"{Path(error.filename).name} cannot be opened: {error.strerror}")
+
+    for place, inside, files in os.walk(folder, onerror=unreadable):
+        inside[:] = sorted(name for name in inside if name[0] != "." and name != "__MACOSX")
+        here = [Path(place, name) for name in files if name.endswith(".ipynb") and name[0] != "."]
+        here = [path for path in here if path.is_file()]
+        yield from [path for path in here if path.stat().st_size] or here
+        if here and Path(place) == folder:
+            return
+
+
+def _meant(found: Sequence[Path]) -> Path:
+    """The one of several notebooks that answers the questions; raises ``NotReadable`` if that is not clear."""
+    if len(found) > NOTEBOOKS:
+        raise NotReadable(f"there are {len(found)} notebooks, and several that may be meant")
+    answered: dict[str, Path] = {}
+    for path in found:
+        with contextlib.suppress(NotReadable):
+            submission = read(path)
+            if submission.is_answered():
+                answered.setdefault(submission.digest(), path)
+    if len(answered) > 1:
+        names = ", ".join(path.name for path in answered.values())
+        raise NotReadable(f"there are several notebooks with answers: {names}")
+    if answered:
+        return next(iter(answered.values()))
+    if found[0].name == f"{NAME}.ipynb":
+        return found[0]
+    raise NotReadable(f"there is no {NAME}.ipynb, and several notebooks that may be meant")
 
 
 def read(path: Path) -> Submission:
     """The notebook at ``path``; raises ``NotReadable`` with the reason in a few words."""
-    cells = list(_cells(_notebook(_text(path))))
-    if not cells:
-        raise NotReadable("the notebook has no cells")
-    if len(cells) > CELLS:
-        raise NotReadable(f"the notebook has {len(cells)} cells, and {CELLS} are read at most")
-    found: list[tuple[str, str, str]] = []
-    pictures = {}
-    for number, cell in enumerate(cells, start=1):
-        kind, text = cell.get("cell_type"), cell.get("source", cell.get("input", ""))
-        if isinstance(text, list):
-            text = "".join(part for part in text if isinstance(part, str))
-        if kind not in ("code", "markdown", "raw", "heading") or not isinstance(text, str):
-            raise NotReadable(f"cell {number} is not a notebook's cell")
-        found.append((kind, _id(cell), text.encode(errors="replace").decode()))  # JSON can hold half a character
-        if images := list(_images(cell)):
-            pictures[number] = images
-    if (letters := sum(len(text) for _, _, text in found)) > TEXT:
+    data = _data(path)
+    if sum(map(data.count, (b"[", b"{", b","))) > PARTS:
+        raise NotReadable("the file has millions of parts: clear the outputs, hand in again")
+    try:
+        found = notebook_file.parse(data)
+    except ValueError as error:
+        raise NotReadable(str(error).replace("the file is empty", f"{path.name} is empty")) from None
+    if len(found.cells) > CELLS:
+        raise NotReadable(f"the notebook has {len(found.cells)} cells, and {CELLS} are read at most")
+    if (letters := sum(len(cell.text) for cell in found.cells)) > TEXT:
         raise NotReadable(f"the cells hold {letters >> 20} million letters, and {TEXT >> 20} are read at most")
-    return Submission(tuple(found), tuple(_notes(found)), pictures)
+    cells = tuple(cell._replace(id=cell.id if cell.id in QUESTIONS else "") for cell in found.cells)
+    return Submission(cells, found.python, found.pictures, tuple(_notes(cells)))
 
 
 # --- the file ----------------------------------------------------------------------------------------
 
 
-def _text(path: Path) -> str:
+def _data(path: Path) -> bytes:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
@@ -133,78 +169,10 @@ def _text(path: Path) -> str:
             raise NotReadable(f"{path.name} is not a file")
         if status.st_size > LARGEST:
             raise NotReadable(f"{path.name} has {status.st_size >> 20} MB: clear the outputs, hand in again")
-        data = file.read()
-    if not data.strip():
-        raise NotReadable(f"{path.name} is empty")
-    try:
-        return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
-    except UnicodeDecodeError:
-        raise NotReadable(f"{path.name} is not text in UTF-8") from None
+        return file.read()
 
 
-def _notebook(text: str) -> dict[str, Any]:
-    if sum(map(text.count, "[{,")) > PARTS:
-        raise NotReadable("the file has millions of parts: clear the outputs, hand in again")
-    try:
-        notebook = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise NotReadable(f"the file is not JSON, it may be cut off: {str(error)[:80]}") from None
-    if not isinstance(notebook, dict) or not ("cells" in notebook or "worksheets" in notebook):
-        raise NotReadable("the file is JSON, and not a notebook")
-    metadata = notebook.get("metadata")
-    metadata = metadata if isinstance(metadata, dict) else {}
-    for key in ("kernelspec", "language_info"):
-        part = metadata.get(key)
-        language = (part.get("language") or part.get("name")) if isinstance(part, dict) else None
-        if isinstance(language, str) and "python" not in language.lower():
-            raise NotReadable(f"the notebook is for another kernel: {language[:30]!r}")
-    return notebook
-
-
-def _cells(notebook: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The cells, of format 4 or, in worksheets, of format 3."""
-    sheets = notebook.get("worksheets", [notebook])
-    for sheet in sheets if isinstance(sheets, list) else []:
-        cells = sheet.get("cells") if isinstance(sheet, dict) else None
-        for cell in cells if isinstance(cells, list) else []:
-            if not isinstance(cell, dict):
-                raise NotReadable("something in the notebook is not a cell")
-            yield cell
-
-
-def _id(cell: dict[str, Any]) -> str:
-    metadata = cell.get("metadata")
-    nbgrader = metadata.get("nbgrader") if isinstance(metadata, dict) else None
-    name = nbgrader.get("grade_id") if isinstance(nbgrader, dict) else None
-    if not isinstance(name, str):
-        name = cell.get("id")
-    return name if isinstance(name, str) and name in QUESTIONS else ""
-
-
-def _images(cell: dict[str, Any]) -> Iterator[str]:
-    """The pictures among a cell's outputs and attachments, as base64 text."""
-    outputs, attached = cell.get("outputs"), cell.get("attachments")
-    bundles: list[Any] = list(attached.values()) if isinstance(attached, dict) else []
-    for output in outputs if isinstance(outputs, list) else []:
-        bundles.append(output.get("data") if isinstance(output, dict) else None)
-    for bundle in bundles:
-        for kind in ("image/png", "image/jpeg"):
-            image = bundle.get(kind) if isinstance(bundle, dict) else None
-            if isinstance(image, list):
-                image = "".join(part for part in image if isinstance(part, str))
-            if isinstance(image, str):
-                yield image
-
-
-def _mentions_questions(path: Path) -> bool:
-    try:
-        cells = read(path).cells
-    except NotReadable:
-        return False
-    return any(id or re.search(rf"\bdef ({'|'.join(QUESTIONS)})\b", text) for _, id, text in cells)
-
-
-def _notes(cells: Sequence[tuple[str, str, str]]) -> Iterator[str]:
+def _notes(cells: Sequence[Cell]) -> Iterator[str]:
     ids = Counter(id for _, id, _ in cells if id)
     if repeated := sorted(id for id, times in ids.items() if times > 1):
         yield f"more than one cell for {', '.join(repeated)}"
@@ -215,17 +183,28 @@ def _notes(cells: Sequence[tuple[str, str, str]]) -> Iterator[str]:
 # --- written answers whose cells have lost their ids ---------------------------------------------
 
 
-def _under_heading(cells: Sequence[tuple[str, str, str]], question: str) -> Iterator[str]:
-    """The markdown cells of the student's own that stand under the heading of ``question``."""
+def _under_heading(cells: Sequence[Cell], question: str) -> Iterator[str]:
+    """The cells of the student's own that are no code and stand under the heading of ``question``, or with it."""
     given, headings = released()
+    known = set(headings.values())
     heading = ""
     for kind, id, text in cells:
         if kind == "code" or id:
             continue
         if text.strip() in given:
             heading = given[text.strip()] or heading
-        elif heading == headings.get(question):
+            continue
+        titles = [title for title in re.findall(r"^#+ .*", text, re.MULTILINE) if title in known]
+        heading = titles[-1] if titles else heading
+        if heading == headings.get(question):
             yield text
+
+
+@cache
+def _released_texts() -> frozenset[str]:
+    """What the cells of the released notebook say."""
+    cells = json.loads(RELEASED.read_text(encoding="utf-8"))["cells"]
+    return frozenset("".join(cell["source"]).strip() for cell in cells)
 
 
 @cache

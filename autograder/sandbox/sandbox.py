@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +25,9 @@ from adamw_pset.checks.run_answer import Stopped
 from autograder.confined import messages
 from autograder.sandbox.mounts import boot, bubblewrap, stage
 
-PATIENCE = 30.0  # seconds for an answer's calls all together; the worker's own limits come first
+# Seconds for an answer's calls all together, for a cell of a notebook, and for the whole of a run; the worker's own
+# limits come first.
+PATIENCE, CELL_PATIENCE, RUN_PATIENCE = 30.0, 15.0, 120.0
 PREFIX, YOUNG = "grader-", 60.0  # of our folders in /tmp; seconds in which one may still be claimed
 INSTALL = "sudo apt-get install bubblewrap"
 
@@ -64,6 +66,7 @@ class Answer(NamedTuple):
 
     value: Any = None
     missing: str | None = None
+    here: bool = False  # what keeps it from being there may go well in a kernel
     ambiguous: tuple[int, ...] = ()
 
 
@@ -98,8 +101,23 @@ class Sandbox:
         os.close(self._claim)
 
     @contextlib.contextmanager
+    def run(
+        self, cells: Sequence[tuple[int, str]], questions: Sequence[str], checks: Mapping[int, str]
+    ) -> Iterator[Running]:
+        """A notebook's code cells, as they run from check to check, alive until the context ends.
+
+        ``checks`` are the questions by the number of a cell that stands for their check.
+        """
+        session = self._session()
+        try:
+            session.send(messages.Run(list(cells), list(questions), dict(checks)))
+            yield Running(session)
+        finally:
+            session.close()
+
+    @contextlib.contextmanager
     def answer(self, cells: Sequence[tuple[int, str]], question: str, own: Sequence[int]) -> Iterator[Answer]:
-        """The answer to ``question`` in these code cells, alive until the context ends.
+        """The answer to ``question`` by itself, from these code cells, alive until the context ends.
 
         ``own`` are the numbers of the cells that the question set aside.  A call to the answer that
         crashes the process, or takes too long or too much memory, raises ``Stopped``; what the function
@@ -187,12 +205,54 @@ class Sandbox:
             self._process.stderr.close()
 
 
+class Running:
+    """A notebook that runs in the sandbox."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.cell = 0  # that runs
+        self.ended: messages.Ended | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether the process is gone."""
+        return self._session.over
+
+    def checks(self) -> Iterator[tuple[str, Answer]]:
+        """Question and answer of each check as the notebook comes to it; raises ``Stopped`` where a cell ends it."""
+        while True:
+            self._session.allow(CELL_PATIENCE)
+            match self._session.receive(messages.Begun, messages.Asked, messages.Ended):
+                case messages.Begun(cell):
+                    self.cell = cell
+                case messages.Asked(question):
+                    self._session.allow(PATIENCE)
+                    yield question, self._session.introduced()
+                    self._session.send(messages.GoOn())
+                case messages.Ended() as ended:
+                    self.ended = ended
+                    return
+
+    def at_end(self, question: str) -> Iterator[Answer]:
+        """The answer as it is at the notebook's end, once."""
+        self._session.allow(PATIENCE)
+        self._session.send(messages.AtEnd(question))
+        yield self._session.introduced()
+        self._session.send(messages.GoOn())
+
+
 class Session:
-    """The socket to one cell."""
+    """The socket to one process of the sandbox."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self._deadline = time.monotonic() + PATIENCE
+        self._end = time.monotonic() + RUN_PATIENCE
+        self.over = False
+        self.allow(PATIENCE)
+
+    def allow(self, seconds: float) -> None:
+        """So long may what comes now take."""
+        self._deadline = min(time.monotonic() + seconds, self._end)
 
     def close(self) -> None:
         self._connection.close()
@@ -202,6 +262,7 @@ class Session:
         try:
             messages.send(self._connection, message)
         except TimeoutError:
+            self.over = True
             raise Stopped("timed_out") from None
         except OSError:  # it is dead, and its last message says how
             pass
@@ -211,10 +272,13 @@ class Session:
         try:
             message = messages.receive(self._connection, *expected, messages.Died, deadline=self._deadline)
         except TimeoutError:
+            self.over = True
             raise Stopped("timed_out") from None
         except (messages.Malformed, OSError):
+            self.over = True
             raise _nonsense() from None
         if message is None or isinstance(message, messages.Died):
+            self.over = True
             raise _death(message.how if message else "")
         return message
 
@@ -230,8 +294,8 @@ class Session:
         """The answer as something that ``observe`` can call."""
         try:
             match self.receive(messages.Missing, messages.Ambiguous, messages.Constant, messages.Function):
-                case messages.Missing(errors):
-                    return Answer(missing=errors)
+                case messages.Missing(errors, here):
+                    return Answer(missing=errors, here=here)
                 case messages.Ambiguous(cells):
                     return Answer(ambiguous=tuple(cells) or (0,))
                 case messages.Constant(value):
@@ -313,8 +377,8 @@ def _stopping(stop: Stopped) -> Any:
 
 def _error(kind: str, message: str, where: str) -> Exception:
     """What a student's function raised, under its own name; it carries the line it came from."""
-    if kind == "MemoryError":
-        return Stopped("out_of_memory")
+    if kind in ("MemoryError", "TooLong"):
+        return Stopped("out_of_memory" if kind == "MemoryError" else "timed_out")
     message = re.sub(r"\b0x[0-9a-f]{6,}\b", "0x…", message)  # an address is another in every process
     bases: tuple[type[Exception], ...] = (Exception,)
     if kind in ("NotImplementedError", "TypeError"):

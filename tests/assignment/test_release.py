@@ -105,7 +105,9 @@ def test_it_works_on_its_own(bundle: Path) -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=os.environ, cwd=bundle)
     assert done.returncode == 1, done.stderr  # nothing is answered yet
     assert "0 of 9 code answers right, 0 of 8 written answers given" in done.stdout
-    assert done.stderr == ""
+    assert done.stderr.splitlines() == [
+        f"adamw-pset: running the cells of {bundle / 'explore_Adam.ipynb'}, without its sweeps and figures"
+    ]
 
 
 def test_the_bundle_as_it_is_holds_no_answer(bundle: Path) -> None:

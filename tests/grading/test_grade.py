@@ -162,9 +162,9 @@ def test_a_regrade_touches_only_what_changed(
     graded = []
     real = grade.in_sandbox
 
-    def counted(question: Any, *rest: Any) -> Finding:
-        graded.append(question.name)
-        return real(question, *rest)
+    def counted(made: Any, drawn: Any, box: Any) -> dict[str, Finding]:
+        graded.extend(question.name for question in drawn)
+        return real(made, drawn, box)
 
     monkeypatch.setattr(grade, "in_sandbox", counted)
     grade_all(small_class, tmp_path, SEED, progress=False)

@@ -12,6 +12,7 @@ import nbformat
 import pytest
 from helpers.submissions import IMPORTS, RIGHT, grade_one, hand_in, notebook
 
+from adamw_pset.checks.notebook_file import Cell
 from autograder.assignment.answer_sources import CODE
 from autograder.assignment.places import NAME, RELEASED
 from autograder.assignment.questions import ALL, QUESTIONS
@@ -194,12 +195,42 @@ def test_which_file_is_meant(tmp_path: Path) -> None:
     assert find(folder)[0].name == "my homework.ipynb"  # the only one that answers a question
     hand_in(tmp_path, "ada", "")  # an empty file of the right name
     assert find(folder)[0].name == "my homework.ipynb"
-    hand_in(tmp_path, "ada", notebook(FULL), "second.ipynb")
-    (folder / f"{NAME}.ipynb").unlink()
-    with pytest.raises(NotReadable, match="several notebooks that may be meant"):
+    hand_in(tmp_path, "ada", notebook({}))  # the right name, and nothing answered
+    path, notes = find(folder)
+    assert path.name == "my homework.ipynb"
+    assert "has the answers; not read: explore_Adam.ipynb, scratch.ipynb" in notes[1]
+    hand_in(tmp_path, "ada", notebook(FULL), "the same.ipynb")
+    assert find(folder)[0].name == "my homework.ipynb"
+    hand_in(tmp_path, "ada", notebook(RIGHT), "second.ipynb")
+    with pytest.raises(NotReadable, match="several notebooks with answers: my homework"):
         find(folder)
-    hand_in(tmp_path, "ada", notebook({}))
-    assert find(folder)[0].name == f"{NAME}.ipynb"
+    for name in ("my homework", "the same", "second"):
+        (folder / f"{name}.ipynb").unlink()
+    assert find(folder)[0].name == f"{NAME}.ipynb"  # nobody has answered anything
+
+
+@pytest.mark.parametrize(
+    "place", ["explore_Adam.ipynb", "homework-3/explore_Adam.ipynb", "explore_Adam/src/nb/explore_Adam.ipynb"]
+)
+def test_a_notebook_is_found_in_the_folders_of_other_platforms(place: str, tmp_path: Path) -> None:
+    for name in (place, "__MACOSX/._explore_Adam.ipynb", ".ipynb_checkpoints/explore_Adam-checkpoint.ipynb"):
+        (tmp_path / "ada" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "ada" / name).write_text(json.dumps(notebook(FULL)))
+    assert find(tmp_path / "ada" / NAME) == (tmp_path / "ada" / place, ())
+
+
+def test_a_folder_that_cannot_be_opened_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ada" / NAME / "closed").mkdir(parents=True)
+    real = os.scandir
+
+    def scandir(place: Any) -> Any:
+        if os.fspath(place).endswith("closed"):
+            raise PermissionError(13, "Permission denied", os.fspath(place))
+        return real(place)
+
+    monkeypatch.setattr(os, "scandir", scandir)  # root may open anything
+    with pytest.raises(NotReadable, match="closed cannot be opened: Permission denied"):
+        find(tmp_path / "ada" / NAME)
 
 
 def test_links_pipes_and_folders_are_not_followed(tmp_path: Path) -> None:
@@ -232,8 +263,9 @@ TWICE = "def adamw(theta, grad, state, *, lr, weight_decay, **rest):\n    return
         ([("adamw", RIGHT["adamw"]), ("", RIGHT["adamw"])], GRADED, "Right."),  # a copy of the cell
         ([("adamw", RIGHT["adamw"]), ("", TWICE)], GRADED, "Right."),  # its own cell counts
         ([("", TWICE), ("adamw", RIGHT["adamw"])], GRADED, "Right."),
-        ([("", TWICE), ("", RIGHT["adamw"])], NOT_GRADED, "cells 2, 3, in different ways"),
-        ([("adamw", TWICE), ("adamw", RIGHT["adamw"])], NOT_GRADED, "in different ways"),
+        ([("", TWICE), ("", RIGHT["adamw"])], GRADED, "Right."),  # the last counts, as in a kernel
+        ([("", RIGHT["adamw"]), ("", TWICE)], NOT_GRADED, "cells 2, 3, in different ways"),
+        ([("adamw", TWICE), ("adamw", RIGHT["adamw"])], GRADED, "Right."),
         ([("adamw", TWICE + RIGHT["adamw"])], GRADED, "Right."),  # the last of a cell
         ([("adamw", "AdamW = 3")], GRADED, "its cell defines none"),
         ([("", "x = 3")], NOT_GRADED, "the cell that asks for it is gone"),
@@ -244,8 +276,8 @@ TWICE = "def adamw(theta, grad, state, *, lr, weight_decay, **rest):\n    return
     ],
 )
 def test_which_definition_counts(cells: list[tuple[str, str]], status: str, words: str, box: Sandbox) -> None:
-    made = Submission((("code", "", IMPORTS), *(("code", id, text) for id, text in cells)))
-    finding = in_sandbox(QUESTIONS["adamw"], made, 5, box)
+    made = Submission((Cell("code", "", IMPORTS), *(Cell("code", id, text) for id, text in cells)))
+    finding = in_sandbox(made, {QUESTIONS["adamw"]: 5}, box)["adamw"]
     assert finding.status == status, finding
     assert words in finding.message
 

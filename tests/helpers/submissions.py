@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from adamw_pset.checks.notebook_file import Cell
 from autograder.assignment.answer_sources import CODE, textbook
 from autograder.assignment.places import NAME, RELEASED
 from autograder.assignment.questions import QUESTIONS
@@ -77,8 +78,8 @@ def hand_in(folder: Path, student: str, content: Any, name: str = f"{NAME}.ipynb
 
 def grade_one(box: Sandbox, question: str, source: str, before: str = "", seed: int = 5) -> Finding:
     """The finding on one answer, in a notebook of its own."""
-    cells = (("code", "", IMPORTS), ("code", "", before), ("code", question, source))
-    return in_sandbox(QUESTIONS[question], Submission(cells), seed, box)
+    cells = (Cell("code", "", IMPORTS), Cell("code", "", before), Cell("code", question, source))
+    return in_sandbox(Submission(cells), {QUESTIONS[question]: seed}, box)[question]
 
 
 def submission(folder: Path, content: Any) -> Submission:
