@@ -100,7 +100,7 @@ class Table(Value, tag=True):
 class Other(Value, tag=True):
     """A value of another kind: the name of its type, and its shape if it has one."""
 
-    name: Annotated[str, Meta(max_length=40, pattern=r"^[^\W\d]\w*\Z")]
+    name: Name
     shape: Shape | None = None
 
 
@@ -209,7 +209,7 @@ class Constant(Message, tag=True):
 class Parameter(msgspec.Struct, forbid_unknown_fields=True):
     """A parameter of a function; its default as text."""
 
-    name: Annotated[str, Meta(max_length=NAME, pattern=r"^[^\W\d]\w*\Z")]
+    name: Name
     kind: Annotated[int, Meta(ge=0, le=4)]
     default: Annotated[str, Meta(max_length=20)] | None = None
 
@@ -404,7 +404,7 @@ def unpack(value: AnyValue, depth: int = 0) -> Any:
         except ValueError:
             raise Malformed("columns of several lengths") from None
     if isinstance(value, Other):
-        return opaque(value.name, None if value.shape is None else tuple(value.shape))
+        return opaque(_name(value.name), None if value.shape is None else tuple(value.shape))
     return ... if isinstance(value, Dots) else value
 
 
