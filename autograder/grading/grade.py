@@ -73,6 +73,7 @@ def in_sandbox(submission: Submission, drawn: Mapping[Question, int], box: Sandb
     """What the answers to code questions do, each on the inputs drawn from its number."""
     asked = {question.name: question for question in drawn}
     inputs = {question.name: question.inputs(number) for question, number in drawn.items()}
+    deadline = time.monotonic() + SECONDS
 
     def judged(name: str, answer: Answer) -> Look:
         try:
@@ -89,14 +90,14 @@ def in_sandbox(submission: Submission, drawn: Mapping[Question, int], box: Sandb
         return Look(Finding(GRADED, "shown", "", public_example.seen_on_example(name, seen)), seen.event is None)
 
     try:
-        readings = Readings(submission, list(asked.values()), box, judged, time.monotonic() + SECONDS)
+        readings = Readings(submission, list(asked.values()), box, judged, deadline)
         found = {}
         for name in asked:
             finding = readings.finding(name)
             found[name] = _explained(finding, name, submission, readings.lacking) if finding else TOO_LONG
         wrong = [name for name in asked if found[name].mistake and readings.gave(name)]
         if wrong:  # in another process: what an answer may have kept of the inputs that it was graded on is gone
-            shown = Readings(submission, [asked[name] for name in wrong], box, example, time.monotonic() + SECONDS)
+            shown = Readings(submission, [asked[name] for name in wrong], box, example, deadline)
             for name in wrong:
                 if look := shown.looks[name].get(readings.best(name)):
                     found[name] = found[name]._replace(example=look.finding.example)

@@ -27,7 +27,7 @@ from autograder.sandbox.mounts import boot, bubblewrap, stage
 
 # Seconds for an answer's calls all together, for a cell of a notebook, and for the whole of a run; the worker's own
 # limits come first.
-PATIENCE, CELL_PATIENCE, RUN_PATIENCE = 30.0, 15.0, 120.0
+PATIENCE, CELL_PATIENCE, RUN_PATIENCE = 30.0, 15.0, 60.0
 PREFIX, YOUNG = "grader-", 60.0  # of our folders in /tmp; seconds in which one may still be claimed
 INSTALL = "sudo apt-get install bubblewrap"
 
