@@ -35,6 +35,7 @@ FOLLOWS = {
     "theta_missing": {"decay_left_out"},
     "state_not_returned": {"t_not_counted"},
     "momentum_unused": {"state_not_returned"},
+    "gradient_sign": {"state_not_returned"},
     "lr_in_buffer": {"lr_missing"},
     "lr_in_heavy_ball": {"lr_missing"},
     "velocity": {"lr_missing", "step_wrong_sign"},
@@ -263,6 +264,8 @@ class _Search:
 
     def moment(self, name: str, thorough: bool) -> list[Part]:
         """The ways in which m or v agrees on all probes but the one with the defaults."""
+        if not any((np.isfinite(probe.out[name]) & (probe.out[name] != 0)).any() for probe in self.usual):
+            return []  # zeros, or nothing finite, show nothing
         options = self.gradients(thorough)
         mistake_of = {expression: mistake for mistake, expression in self.lines["grad"]}
         stacks = []

@@ -72,7 +72,7 @@ RULE_MISTAKES = (
     mistake(
         "gradient_sign",
         "Only the sign of the gradient is used: its size belongs in the moments.",
-        (RULES, [{"grad": "grad / abs(grad)"}]),
+        (RULES, [{"grad": "grad / abs(grad)"}, {"step": "lr * g / abs(g)"}]),
     ),
     # --- momentum ---
     mistake(
