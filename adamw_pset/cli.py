@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import os
 import sys
 import warnings
@@ -31,6 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     0: it went well; 1: ``check`` found answers that are wrong or open; 2: bad input, with one line on
     stderr; 130: ctrl-C.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without ✓ and η gets the verdict all the same
     arguments = parser().parse_args(argv)
     try:
         with warnings.catch_warnings():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -168,3 +169,12 @@ def test_tables_survive_the_disk(tmp_path: Path) -> None:
     other.attrs["epochs"] = 3
     with pytest.raises(TableError, match="do not belong together: epochs is 3 there and 2 here"):
         join([again, other])
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "cp850", "ascii"])
+def test_a_verdict_comes_in_any_encoding(encoding: str) -> None:
+    program = "import sys; from adamw_pset.cli import main; sys.exit(main(['check', 'explore_Adam.ipynb']))"
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, env=os.environ | {"PYTHONIOENCODING": encoding})
+    assert done.returncode == 1, done.stderr
+    assert b"0 of 9 code answers right" in done.stdout

@@ -232,3 +232,23 @@ def test_syntax_of_a_newer_python_is_not_graded(box: Sandbox) -> None:
         finding = in_sandbox(Submission(cells, python), {QUESTIONS[F]: 5}, box)[F]
         assert finding.status == status, finding
         assert ("written with Python 3.99" in finding.message) == (status == NOT_GRADED)
+
+
+PATCHES = {  # cells before a wrong answer: it gains nothing, and the next submission is read as ever
+    "check": "import adamw_pset.checks.notebook_source as n\nn.NotebookRun.check = lambda *_: None\nn.NotebookRun.answer = lambda *_: 0.1",
+    "the shell": "from IPython.core.interactiveshell import InteractiveShell\nInteractiveShell.run_cell = InteractiveShell.run_code = lambda *_, **__: None",
+    "the transformers": "get_ipython().input_transformers_cleanup.append(lambda lines: ['raise SystemExit'])",
+    "the tree": "get_ipython().ast_transformers.append(object())",
+    "State": "import adamw_pset.rule\nadamw_pset.rule.State = adamw_pset.State = State = lambda *_: 1 / 0",
+    "torch": "torch.Tensor.__mul__ = torch.Tensor.sqrt = lambda *_: torch.zeros(3)\ntorch.equal = lambda *_: True",
+    "the disk": "for k in range(99):\n    open(str(k), 'wb').write(bytes(1 << 20))",
+    "threads": "import _thread, time\n_thread.stack_size(32768)\nwhile True: _thread.start_new_thread(time.sleep, (60,))",
+    "the line": "os.write(3, b'\\xff' * 100)",
+}
+
+
+@pytest.mark.parametrize("name", PATCHES)
+def test_a_cell_that_patches_what_runs_it_gains_nothing(name: str, box: Sandbox) -> None:
+    finding = in_sandbox(submission([PATCHES[name], Own(W), C]), {QUESTIONS[F]: 5}, box)[F]
+    assert finding.mistake, finding
+    assert in_sandbox(submission([R, C]), {QUESTIONS[F]: 5}, box)[F].message == "Right."
