@@ -100,5 +100,5 @@ def _draw(ax: Axes, panel: str, run: pd.DataFrame, color: str, label: str) -> No
         ax.plot(run["epoch"], run[panel], color=color, lw=1, label=label)
         return
     ends = run[run["val_loss"].notna()]
-    ax.plot(ends["epoch"], ends[f"val_{panel}"], color=color, lw=1.8, label=label)
-    ax.plot(ends["epoch"], ends[f"train_{panel}"], "--", color=color, lw=1.2)
+    ax.plot(ends["epoch"], ends[f"val_{panel}"], ".-", color=color, lw=1.8, label=label)
+    ax.plot(ends["epoch"], ends[f"train_{panel}"], ".--", color=color, lw=1.2)

@@ -1131,40 +1131,47 @@ if EXTENSIONS:
 if EXTENSIONS:
     from adamw_pset import RuleOptimizer, load_digits_data
 
-    def train(make_optimizer, epochs=15):
+    def train(make_optimizer, epochs=20):
         """Validation loss after each epoch of an ordinary training loop."""
         torch.manual_seed(0)
         data, nn = load_digits_data(label_noise=0.4), torch.nn
         model = nn.Sequential(
             nn.Unflatten(1, (1, 8, 8)),
-            nn.Conv2d(1, 16, 3, padding=1),
+            nn.Conv2d(1, 8, 3, stride=2, padding=1, bias=False),
+            nn.GroupNorm(1, 8, affine=False),
             nn.ReLU(),
-            nn.MaxPool2d(2),
+            nn.Conv2d(8, 16, 3, stride=2, padding=1, bias=False),
+            nn.GroupNorm(1, 16, affine=False),
+            nn.ReLU(),
             nn.Flatten(),
-            nn.Linear(256, 10),
+            nn.Linear(64, 10, bias=False),
+            nn.LayerNorm(10, elementwise_affine=False),
         )
         optimizer, losses = make_optimizer(model.parameters()), []
+        cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
         for _ in range(epochs):
             for batch in torch.randperm(len(data.x_train)).split(64):
                 optimizer.zero_grad()
                 logits = model(data.x_train[batch])
                 nn.functional.cross_entropy(logits, data.y_train[batch]).backward()
                 optimizer.step()
+            cosine.step()
             with torch.no_grad():
                 loss = nn.functional.cross_entropy(model(data.x_val), data.y_val)
             losses.append(float(loss))
         return losses
 
-    eta, lam = 0.01, 0.02
+    torch.set_num_threads(1)  # with operations this small, threads only wait
+    eta, lam = 0.01, 0.03
     of_torch = torch.optim.AdamW
     losses = {
-        "your adamw, λ_w = 0.02": train(
+        "your adamw, λ_w = 0.03": train(
             lambda p: RuleOptimizer(p, adamw, lr=eta, weight_decay=lam)
         ),
-        "torch.optim.AdamW, λ_w/η = 2": train(
+        "torch.optim.AdamW, λ_w/η = 3": train(
             lambda p: of_torch(p, lr=eta, weight_decay=lam / eta)
         ),
-        "torch.optim.AdamW, 0.02 typed in": train(
+        "torch.optim.AdamW, 0.03 typed in": train(
             lambda p: of_torch(p, lr=eta, weight_decay=lam)
         ),
     }
