@@ -148,7 +148,7 @@ def parser() -> Parser:
     card = commands.add_parser(
         "tuning",
         help="print the tuning card of a saved table",
-        description="Prints what the maps of a saved table say, with 95 %% intervals over seeds.",
+        description="Prints what the maps of a saved table say, with 95 % intervals over seeds.",
     )
     card.set_defaults(run=_tuning)
     card.add_argument("results", type=Path, metavar="RESULTS.csv", help="a heatmaps.csv")
@@ -291,8 +291,8 @@ def find_rules(names: Sequence[str], notebook: str | None) -> dict[str, Rule]:
             from adamw_pset import optimizers
         except ImportError:
             raise ValueError("the reference rules are not installed here: give --rules NOTEBOOK.ipynb") from None
-        source = {name: getattr(optimizers, name) for name in OPTIMIZERS}
-        place = "the reference"
+        source = {name: getattr(optimizers, name, None) for name in OPTIMIZERS}
+        place = "the reference, with a row in the registry"
     if missing := [name for name in names if not callable(source.get(name))]:
         known = [name for name in OPTIMIZERS if callable(source.get(name))]
         raise ValueError(f"no rule named {', '.join(missing)} in {place}; there are: {', '.join(known) or 'none'}")

@@ -108,7 +108,8 @@ def difference(ours: dict[str, Any], theirs: dict[str, Any], prefix: str = "") -
 
     Of data drawn anew for each seed, the seeds that both have must agree.
     """
-    for name in sorted(set(ours) & set(theirs) if prefix == HASHES else set(ours) | set(theirs)):
+    names = set(ours) & set(theirs) if prefix == HASHES else set(ours) | set(theirs)
+    for name in sorted(names, key=lambda name: ("hash" in name, name)):  # a hash says less than a setting
         a, b = ours.get(name), theirs.get(name)
         if isinstance(a, dict) and isinstance(b, dict):
             if found := difference(a, b, f"{prefix}{name}."):

@@ -46,7 +46,10 @@ def test_heatmaps_writes_what_it_says(tmp_path: Path, capsys: pytest.CaptureFixt
     [
         ("", "the following arguments are required: COMMAND"),
         ("paint", "invalid choice: 'paint'"),
-        ("heatmaps --optimizers adamw adm", "no rule named adm in the reference; there are: sgd, sgdw"),
+        (
+            "heatmaps --optimizers adamw adm",
+            "no rule named adm in the reference, with a row in the registry; there are: sgd, sgdw",
+        ),
         ("heatmaps --grid 1", "grid of 1: give at least 2 points"),
         ("heatmaps --grid 2.5", "'2.5' should be a whole number from 1 up"),
         ("heatmaps --seeds 0", "'0' should be a whole number from 1 up"),

@@ -232,8 +232,8 @@ def test_every_decay_has_a_symbol_and_every_rule_with_a_decay_a_row() -> None:
 
 
 def test_a_rule_without_a_row_is_told_to_give_its_ranges() -> None:
-    with pytest.raises(ValueError, match="no ranges are known for lion: give --lrs"):
-        ranges("lion")
+    with pytest.raises(ValueError, match="no ranges are known for mine: give --lrs"):
+        ranges("mine")
 
 
 def loaded(code: str) -> set[str]:

@@ -124,7 +124,11 @@ def _code(expression: str) -> CodeType:
 
 
 def _value(expression: str, space: Mapping[str, Any]) -> Any:
-    return eval(_code(expression), {}, dict(space))  # an expression of our own, from worked_numbers.json
+    """The value of an expression of our own, from worked_numbers.json; NaN where it is none, as at a decay of 0."""
+    try:
+        return eval(_code(expression), {}, dict(space))
+    except ArithmeticError:
+        return np.nan
 
 
 def _told(mistakes: frozenset[str]) -> frozenset[str]:

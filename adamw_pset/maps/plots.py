@@ -144,7 +144,7 @@ def heatmaps(*tables: pd.DataFrame, metrics: tuple[str, ...] = ("val_accuracy", 
             handles=_legend(parts, turns),
             title=turns_in_words(*parts) if turns else None,
             loc="outside lower center",
-            ncols=len(parts) + 1,
+            ncols=len(parts) + 1 if len(parts) > 1 else 1,
             frameon=False,
         )
     return figure

@@ -37,8 +37,9 @@ from traitlets.config.loader import Config
 from adamw_pset.checks.notebook_file import PLACEHOLDER
 from adamw_pset.files import write_whole
 from autograder.assignment.commentary import commentary
+from autograder.assignment.mistakes import SENTENCES
 from autograder.assignment.places import AUTOGRADER, INSTRUCTOR, NAME, SOURCE
-from autograder.assignment.questions import EVERY, QUESTIONS
+from autograder.assignment.questions import EVERY, QUESTIONS, worth
 
 ROOT = AUTOGRADER.parent  # of a clone: what is built is built there
 STUDENT = ROOT / f"{NAME}.ipynb"
@@ -60,12 +61,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m autograder.assignment.build", description="Builds the notebooks.")
     parser.add_argument("--check", action="store_true", help="only say which built files are stale")
     arguments = parser.parse_args(argv)
+    check_credit()
     stale = {path: text for path, text in built().items() if _current(path) != text}
     for path, text in stale.items():
         if not arguments.check:
             write_whole(path, text)
         print(f"{'stale' if arguments.check else 'built'}: {path.relative_to(ROOT)}")
     return int(arguments.check and bool(stale))
+
+
+def check_credit() -> None:
+    """Raises ``ValueError`` for credit in ``points.toml`` for a mistake that is not known, or that is no share."""
+    for question, credit in worth()["credit"].items():
+        for mistake, share in credit.items():
+            if mistake not in SENTENCES:
+                raise ValueError(f"points.toml, credit.{question}: there is no mistake {mistake!r}")
+            if not 0 < share < 1:
+                raise ValueError(f"points.toml, credit.{question}: {mistake} = {share}: give a share between 0 and 1")
 
 
 def built() -> dict[Path, str]:
