@@ -306,9 +306,9 @@ def _check(arguments: argparse.Namespace) -> int:
 
     notebook = load(arguments.notebook)
     _say_that_cells_run(arguments.notebook)
-    found, written = notebook_verdicts(notebook), written_answers(notebook)
-    print(report(found, written))
-    return int(any(v.mistake for v in found.values()) or "open" in written.values())
+    verdicts, written = notebook_verdicts(notebook), written_answers(notebook)
+    print(report(verdicts, written))
+    return int(any(v.mistake for v in verdicts.values()) or "open" in written.values())
 
 
 def _say_that_cells_run(notebook: str | Path) -> None:

@@ -104,15 +104,15 @@ def decay_name(rule: Rule) -> str:
 
     One that names no decay and takes any keyword is tried: it takes the decay that makes a difference.
     """
-    found = [name for name in DECAYS if name in hyperparameters(rule)]
-    if not found and takes_any(rule):
-        found = [name for name in DECAYS if _makes_a_difference(rule, name)]
-    if len(found) != 1:
+    decays = [name for name in DECAYS if name in hyperparameters(rule)]
+    if not decays and takes_any(rule):
+        decays = [name for name in DECAYS if _makes_a_difference(rule, name)]
+    if len(decays) != 1:
         raise RuleError(
-            f"{rule_name(rule)} takes {' and '.join(found) or 'no decay'}; "
+            f"{rule_name(rule)} takes {' and '.join(decays) or 'no decay'}; "
             f"a sweep needs a rule that takes one of {', '.join(DECAYS)}"
         )
-    return found[0]
+    return decays[0]
 
 
 def _makes_a_difference(rule: Rule, name: str) -> bool:

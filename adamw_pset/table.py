@@ -112,8 +112,8 @@ def difference(ours: dict[str, Any], theirs: dict[str, Any], prefix: str = "") -
     for name in sorted(names, key=lambda name: ("hash" in name, name)):  # a hash says less than a setting
         a, b = ours.get(name), theirs.get(name)
         if isinstance(a, dict) and isinstance(b, dict):
-            if found := difference(a, b, f"{prefix}{name}."):
-                return found
+            if inner := difference(a, b, f"{prefix}{name}."):
+                return inner
         elif a != b:
             return f"{prefix}{name} is {_short(b)} there and {_short(a)} here"
     return None
@@ -141,8 +141,8 @@ def join(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
     first = settings_of(parts[0])
     optimizers: dict[str, Any] = {}
     for part in parts:
-        if found := difference(_shared(first), _shared(settings_of(part))):
-            raise TableError(f"these tables do not belong together: {found}")
+        if unlike := difference(_shared(first), _shared(settings_of(part))):
+            raise TableError(f"these tables do not belong together: {unlike}")
         first = with_hashes(first, settings_of(part))
         optimizers |= part.attrs.get("optimizers", {})
     table = check_table(pd.concat([part.assign() for part in parts], ignore_index=True))

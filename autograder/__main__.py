@@ -33,8 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (ValueError, OSError, SandboxError, Leak) as error:
-        said = error.strerror if isinstance(error, OSError) and error.filename is None else error
-        print(visible(f"autograder {arguments.command}: {said}"), file=sys.stderr)
+        reason = error.strerror if isinstance(error, OSError) and error.filename is None else error
+        print(visible(f"autograder {arguments.command}: {reason}"), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nStopped. What was graded is kept; the same command goes on from there.", file=sys.stderr)
@@ -193,23 +193,23 @@ def _export(arguments: argparse.Namespace) -> None:
         _export_marks(table, given, path, arguments.marks)
         return
     table = marks.with_marks(table, given)
-    found = totals.totals(table, arguments.questions, penalties)
+    summed = totals.totals(table, arguments.questions, penalties)
     where = {"match": arguments.match, "column": arguments.column}
     if arguments.to == "csv":
-        made = totals.csv_totals(found)
+        export = totals.csv_totals(summed)
     elif arguments.to == "canvas":
-        made = canvas.canvas(found, arguments.roster, ids, changed=arguments.changed, **where)
+        export = canvas.canvas(summed, arguments.roster, ids, changed=arguments.changed, **where)
     elif arguments.to == "brightspace":
-        made = brightspace.brightspace(found, arguments.roster, ids, **where)
+        export = brightspace.brightspace(summed, arguments.roster, ids, **where)
     elif arguments.to == "blackboard":
-        made = blackboard.blackboard(found, arguments.roster, ids, **where)
+        export = blackboard.blackboard(summed, arguments.roster, ids, **where)
     else:
         words = totals.feedback(table, given, arguments.questions)
-        made = moodle.moodle(found, words, arguments.roster, ids, **where)
-    write_whole(path, made.text)
-    for note in unmatched + made.notes:
+        export = moodle.moodle(summed, words, arguments.roster, ids, **where)
+    write_whole(path, export.text)
+    for note in unmatched + export.notes:
         print(visible(note), file=sys.stderr)
-    print(f"Wrote {path}: {sum(total.score is not None for total in found)} of {len(found)} totals")
+    print(f"Wrote {path}: {sum(total.score is not None for total in summed)} of {len(summed)} totals")
 
 
 def _export_marks(table: list[Row], given: dict[tuple[str, str], marks.Mark], path: Path, source: Path | None) -> None:
@@ -234,11 +234,14 @@ def _release(arguments: argparse.Namespace) -> None:
 
 def _collect(arguments: argparse.Namespace) -> None:
     ids = read_ids(arguments.ids) if arguments.ids else {}
-    found = collect.collect(arguments.download, arguments.submitted, ids)
-    for note in found.notes:
+    collected = collect.collect(arguments.download, arguments.submitted, ids)
+    for note in collected.notes:
         print(note, file=sys.stderr)
-    print(f"{found.layout}: wrote {found.students} notebooks to {arguments.submitted}; who is who: {collect.IDS_FILE}")
-    if pattern := collect.ZIP_COLLECT.get(found.layout):
+    print(
+        f"{collected.layout}: wrote {collected.students} notebooks to {arguments.submitted}; "
+        f"who is who: {collect.IDS_FILE}"
+    )
+    if pattern := collect.ZIP_COLLECT.get(collected.layout):
         print(f"nbgrader zip_collect takes the same with --FileNameCollectorPlugin.named_regexp='{pattern}'")
 
 

@@ -88,9 +88,9 @@ def diagnose(worked: Mapping[str, Any], records: Sequence[Mapping[str, Array]]) 
             for read, handed in ORDERS:
                 if (T_LAST in (read, handed)) != t_is_a_moment:
                     continue
-                found = _Search(worked, [_reordered(probe, read, handed) for probe in probes]).best(depths=(False,))
-                if not found.unknown:
-                    return found._replace(mistakes=("moments_exchanged", *found.mistakes))
+                diagnosis = _Search(worked, [_reordered(probe, read, handed) for probe in probes]).best(depths=(False,))
+                if not diagnosis.unknown:
+                    return diagnosis._replace(mistakes=("moments_exchanged", *diagnosis.mistakes))
         return best
 
 
@@ -200,15 +200,15 @@ class _Search:
         """The diagnosis with the fewest unknown parts and, of those, the fewest mistakes."""
         counted = self.counted()
         moments, unknown = self.moments(depths)
-        found = []
+        diagnoses = []
         for first, second in moments:
             for t_used in self.times(counted):
-                found += list(self.steps(first, second, t_used, counted, unknown))
-        return min(found, key=self.weight)
+                diagnoses += list(self.steps(first, second, t_used, counted, unknown))
+        return min(diagnoses, key=self.weight)
 
-    def weight(self, found: Diagnosis) -> tuple[int, int, bool]:
+    def weight(self, diagnosis: Diagnosis) -> tuple[int, int, bool]:
         """How little a diagnosis is worth: unknown parts, mistakes, and wrong defaults rather than something else."""
-        return len(found.unknown), len(found.mistakes), self.default_mistake in found.mistakes
+        return len(diagnosis.unknown), len(diagnosis.mistakes), self.default_mistake in diagnosis.mistakes
 
     # --- t ---
 
@@ -235,7 +235,7 @@ class _Search:
             second = self.moment("v", thorough) if self.adaptive else [self.as_seen("v")]
             if first and second:
                 break
-        unknown = tuple(name for name, found in (("m", first), ("v", second)) if not found)
+        unknown = tuple(name for name, ways in (("m", first), ("v", second)) if not ways)
         pairs = itertools.product(first or [self.as_seen("m")], second or [self.as_seen("v")])
         ranked = sorted(pairs, key=lambda pair: len(self.pair(*pair)) + self.leaks(*pair))
         return ranked[:MOST_PAIRS], unknown
@@ -276,7 +276,7 @@ class _Search:
         for probe, pulled in zip(self.probes, self.pulled, strict=True):
             base = {e: np.asarray(_value(e, probe.given)) for e in {expression for expression, _ in options}}
             stacks.append(np.array([base[e] + (0 if p is None else pulled[p]) for e, p in options]))
-        found = []
+        ways = []
         handed: list[Way] = [("", name)]
         if self.adaptive:
             handed.append(("hats_returned", f"{name} / (1 - beta{'12'[name == 'v']}**t)"))
@@ -292,12 +292,12 @@ class _Search:
                     expression, pull = options[index]
                     mistakes = _told(frozenset({mistake, change, mistake_of[expression]}))
                     values = [guess[index] for guess in guesses]
-                    found.append(Part(mistakes, pull, values, [gs[index] for gs in stacks]))
+                    ways.append(Part(mistakes, pull, values, [gs[index] for gs in stacks]))
             if thorough and name == "m":
-                found += self.beside(mistake, guesses, stacks, options)
+                ways += self.beside(mistake, guesses, stacks, options)
         if all(bool(self.agree(np.asarray(p.given[f"old_{name}"]), p, name)) for p in self.usual):
-            found += self.kept(name, stacks)
-        return found
+            ways += self.kept(name, stacks)
+        return ways
 
     def line(self, line: str, probe: Probe, gs: Array) -> Array:
         """A line for m or v on each gradient of a stack."""
@@ -344,13 +344,13 @@ class _Search:
             probe.given | {"t": t, "m": m, "v": v, "g": g}
             for probe, t, m, v, g in zip(self.probes, times, first.values, second.values, first.gradients, strict=True)
         ]
-        found = False
+        explained = False
         for choice in self.updates(spaces):
             chosen = [self.lines[name][index] for name, index in choice.items()]
             mistakes = frozenset(before) | {mistake for mistake, _ in chosen}
-            found = True
+            explained = True
             yield self.decay(first, second, spaces, self.written(choice), mistakes, (*missing, *unknown))
-        if not found:
+        if not explained:
             told = self.ordered(before | ({self.in_moments(first, second)} - {"", self.places["nowhere"]}))
             yield Diagnosis(told, (*missing, *unknown, "the step"), self.right(told, first, second, counted))
 

@@ -25,25 +25,25 @@ def notebook_verdicts(notebook: Notebook) -> dict[str, Verdict]:
     Runs the cells, with a warning for each that fails.
     """
     asked = numbers()["questions"]
-    found: dict[str, Verdict] = {}
+    verdicts: dict[str, Verdict] = {}
 
     def look(question: str, answer: Any) -> None:
-        if question not in found or found[question].mistake:
+        if question not in verdicts or verdicts[question].mistake:
             worked = asked[question]
             verdict = judge(worked, observe(worked["kind"], worked["inputs"], answer))
-            if not verdict.mistake or found.get(question, verdict).mistake == "open":
-                found[question] = verdict
-            found.setdefault(question, verdict)
+            if not verdict.mistake or verdicts.get(question, verdict).mistake == "open":
+                verdicts[question] = verdict
+            verdicts.setdefault(question, verdict)
 
     with NotebookRun(notebook.code(), asked, look, notebook.unchecked(asked)) as run:
         for _ in run.cells():
             pass
         for question in asked:
-            for answer in _later(run, notebook, question, found):
+            for answer in _later(run, notebook, question, verdicts):
                 with run.answering():
                     look(question, answer)
     _warn(run)
-    return {question: found[question] for question in asked}
+    return {question: verdicts[question] for question in asked}
 
 
 def load_notebook(path: str | Path, names: Collection[str] = ()) -> dict[str, Any]:
@@ -64,28 +64,28 @@ def load_notebook(path: str | Path, names: Collection[str] = ()) -> dict[str, An
 
 def _one(notebook: Notebook, name: str) -> Any:
     asked = numbers()["questions"]
-    found: list[Any] = []
+    answers: list[Any] = []
 
     def look(question: str, answer: Any) -> None:
         worked = asked[question]
         if question == name and not judge(worked, observe(worked["kind"], worked["inputs"], answer)).mistake:
-            found.append(answer)
+            answers.append(answer)
             raise _Found
 
     with NotebookRun(notebook.code(), asked, look, notebook.unchecked(asked)) as run:
         for _ in run.cells():
-            if found:
+            if answers:
                 break
-        later = found or [each for each in _later(run, notebook, name, {}) if callable(each)]
+        later = answers or [each for each in _later(run, notebook, name, {}) if callable(each)]
         return next(iter(later), None)
 
 
-def _later(run: NotebookRun, notebook: Notebook, question: str, found: Mapping[str, Verdict]) -> Iterator[Any]:
+def _later(run: NotebookRun, notebook: Notebook, question: str, verdicts: Mapping[str, Verdict]) -> Iterator[Any]:
     """The answer as it is at the notebook's end; and by itself, where what fails may go well in a kernel."""
     value = run.at_end(question)
     yield value
     missing = value is None or value is ...
-    raises = question in found and found[question].mistake == "exception"
+    raises = question in verdicts and verdicts[question].mistake == "exception"
     if run.fails_here(question) if missing else raises and run.elsewhere():
         with contextlib.suppress(Ambiguous):
             yield by_itself(run.sources.items(), question, notebook.own(question)).get(question)

@@ -73,20 +73,20 @@ def parse(data: bytes) -> Notebook:
     metadata = _table(notebook.get("metadata"))
     if language := _other_language(metadata):
         raise ValueError(f"the notebook is for another kernel: {language[:30]!r}")
-    found, pictures = [], {}
+    cells, pictures = [], {}
     for number, cell in enumerate(_cells(notebook), start=1):
         kind, source = cell.get("cell_type"), cell.get("source", cell.get("input", ""))
         if isinstance(source, list):
             source = "".join(part for part in source if isinstance(part, str))
         if kind not in KINDS or not isinstance(source, str):
             raise ValueError(f"cell {number} is not a notebook's cell")
-        found.append(Cell(kind, _id(cell), source.encode(errors="replace").decode()))  # JSON can hold half a character
+        cells.append(Cell(kind, _id(cell), source.encode(errors="replace").decode()))  # JSON can hold half a character
         if images := list(_images(cell)):
             pictures[number] = images
-    if not found:
+    if not cells:
         raise ValueError("the notebook has no cells")
     version = re.findall(r"\d+", str(_table(metadata.get("language_info")).get("version", "")))
-    return Notebook(tuple(found), tuple(int(number[:9]) for number in version[:2]), pictures)
+    return Notebook(tuple(cells), tuple(int(number[:9]) for number in version[:2]), pictures)
 
 
 def this_notebook(namespace: Mapping[str, Any]) -> Path | None:

@@ -79,13 +79,13 @@ def needed(statements: Sequence[Statement], names: Collection[str]) -> list[Stat
 
     All that bind or change one of the names, or a name that such a statement uses, and so on.
     """
-    wanted, found = set(names), set[int]()
+    wanted, places = set(names), set[int]()
     while True:
-        more = [s for s in statements if s.place not in found and (s.binds | s.changes) & wanted]
+        more = [s for s in statements if s.place not in places and (s.binds | s.changes) & wanted]
         if not more:
-            return [each for each in statements if each.place in found]
+            return [each for each in statements if each.place in places]
         for each in more:
-            found.add(each.place)
+            places.add(each.place)
             wanted |= each.uses
 
 

@@ -328,15 +328,15 @@ def where(error: BaseException, function: Callable[..., Any]) -> str:
         return told
     traceback = error.__traceback__
     home = getattr(getattr(function, "__code__", None), "co_filename", None)
-    found = None
+    innermost = None
     while traceback is not None:
         if traceback.tb_frame.f_code.co_filename == home:
-            found = traceback
+            innermost = traceback
         traceback = traceback.tb_next
-    if found is None:
+    if innermost is None:
         return ""
-    filename, number = found.tb_frame.f_code.co_filename, found.tb_lineno
-    line = linecache.getline(filename, number, found.tb_frame.f_globals).strip()
+    filename, number = innermost.tb_frame.f_code.co_filename, innermost.tb_lineno
+    line = linecache.getline(filename, number, innermost.tb_frame.f_globals).strip()
     return f"\n    line {number}:  {line}" if line else f" (line {number})"
 
 

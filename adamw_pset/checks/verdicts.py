@@ -110,17 +110,17 @@ def _asked() -> dict[str, Any]:
     return {name: worked for name, worked in numbers()["questions"].items() if "dropped" not in worked}
 
 
-def report(found: Mapping[str, Verdict], written: Mapping[str, str]) -> str:
+def report(verdicts: Mapping[str, Verdict], written: Mapping[str, str]) -> str:
     """What is answered and what is not, a line a question, as text.
 
     ``found`` is from ``verdicts``, ``written`` from ``notebook_file.written_answers``.
     """
     marks = {"": "✓ right", "open": "○ open"}
-    lines = [f"{name:26}{marks.get(v.mistake, f'✗ {v.sentence}')}" for name, v in found.items()]
+    lines = [f"{name:26}{marks.get(v.mistake, f'✗ {v.sentence}')}" for name, v in verdicts.items()]
     lines += [f"{name:26}{'✓' if state == 'answered' else '○'} {state}" for name, state in written.items()]
-    right = sum(not verdict.mistake for verdict in found.values())
+    right = sum(not verdict.mistake for verdict in verdicts.values())
     answered = sum(state == "answered" for state in written.values())
-    total = f"{right} of {len(found)} code answers right"
+    total = f"{right} of {len(verdicts)} code answers right"
     if written:
         total += f", {answered} of {len(written)} written answers given"
     return "\n".join([*lines, total])
@@ -158,12 +158,12 @@ def judge(worked: Any, observation: Observation) -> Verdict:
             return _several((known["id"],), observation.remarks)
     if worked["kind"] != "rule":
         return Verdict("unknown", _where_to_look(records, expected, wrong[0]))
-    found = diagnose(worked, records)
-    if found.mistakes and not found.unknown:
-        return _several(found.mistakes, observation.remarks)
-    said = [_several(found.mistakes, ()).sentence] if found.mistakes else []
-    said += [UNEXPLAINED[part] for part in found.unknown] or [STEP_BY_STEP]
-    return Verdict("unknown", " ".join([*said, *_what_is_right(worked, records, expected)]))
+    diagnosis = diagnose(worked, records)
+    if diagnosis.mistakes and not diagnosis.unknown:
+        return _several(diagnosis.mistakes, observation.remarks)
+    sentences = [_several(diagnosis.mistakes, ()).sentence] if diagnosis.mistakes else []
+    sentences += [UNEXPLAINED[part] for part in diagnosis.unknown] or [STEP_BY_STEP]
+    return Verdict("unknown", " ".join([*sentences, *_what_is_right(worked, records, expected)]))
 
 
 def _several(mistakes: Sequence[str], remarks: Sequence[Event]) -> Verdict:
@@ -173,13 +173,13 @@ def _several(mistakes: Sequence[str], remarks: Sequence[Event]) -> Verdict:
     ids = [*mistakes]
     if changed and not (details["alias"] and "decay_on_new_theta" in ids):
         ids += ["changed_in_place"] * ("changed_in_place" not in ids)
-    said = [sentence(mistake, details) for mistake in ids]
+    sentences = [sentence(mistake, details) for mistake in ids]
     if len(ids) == 1:
-        return Verdict(ids[0], said[0])
+        return Verdict(ids[0], sentences[0])
     many = f"{COUNTS[len(ids)]} mistakes" if len(ids) < len(COUNTS) else "Many mistakes"
     head = f"{many}." if len(ids) <= MOST_SAID else f"{many}, the first to mend in front."
-    said = [f"{nth}: {text}" for nth, text in zip(("First", "Second", "Third"), said, strict=False)]
-    return Verdict(JOIN.join(ids), " ".join([head, *said]))
+    sentences = [f"{nth}: {text}" for nth, text in zip(("First", "Second", "Third"), sentences, strict=False)]
+    return Verdict(JOIN.join(ids), " ".join([head, *sentences]))
 
 
 def single(mistake: str) -> list[str]:
@@ -214,8 +214,8 @@ def sentence(mistake: str, details: Mapping[str, str]) -> str:
     """The sentence of a mistake, its {names} filled from ``details``, or "…" where they have none."""
     if JOIN in mistake:
         return " ".join(sentence(each, details) for each in single(mistake))
-    said = numbers()["sentences"][mistake]
-    return re.sub(r"\{([a-z]+)\}", lambda name: details.get(name[1], "…"), said)
+    template = numbers()["sentences"][mistake]
+    return re.sub(r"\{([a-z]+)\}", lambda name: details.get(name[1], "…"), template)
 
 
 def _arrays(record: Mapping[str, Any]) -> Record:
@@ -284,9 +284,9 @@ def _listed(words: Sequence[str]) -> str:
 
 
 def _first_wrong_number(records: list[Record], expected: list[Record], parts: list[str], tolerance: float) -> str:
-    found = _first_difference(records, expected, parts, tolerance)
-    assert found is not None
-    trial, part, step = found
+    difference = _first_difference(records, expected, parts, tolerance)
+    assert difference is not None
+    trial, part, step = difference
     ours, theirs = records[trial][part], expected[trial][part]
     if ours.shape != theirs.shape:
         return f"{part} has the shape {ours.shape}, and should have {theirs.shape}."
@@ -322,13 +322,13 @@ def _shown(question: str, worked: Any, observation: Observation) -> str:
         return ""
     given = worked["inputs"][trial]
     if worked["kind"] != "rule":
-        said = _call_of_function(question, given, trial)
+        call = _call_of_function(question, given, trial)
         where = "Here it goes wrong:"
     else:
-        said = _call_of_rule(question, given, len(given["grads"]) if step is None else step + 1)
+        call = _call_of_rule(question, given, len(given["grads"]) if step is None else step + 1)
         where = "Here it goes wrong" + (f", from a state with t = {given['start']['t']}:" if given["start"] else ":")
     result = _right_result(worked, trial, step)
-    return "\n".join(["", where, *(f"    {line}" for line in said), *([f"    # right: {result}"] if result else [])])
+    return "\n".join(["", where, *(f"    {line}" for line in call), *([f"    # right: {result}"] if result else [])])
 
 
 def _right_result(worked: Any, trial: int, step: int | None) -> str:

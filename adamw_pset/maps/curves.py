@@ -69,12 +69,12 @@ def open_map(table: pd.DataFrame, follow: Callable[[list[Setting]], pd.DataFrame
         history = follow(list(dict.fromkeys([best, (lr, decay)])))
         show(draw_curves(history), describe_curves(history))
 
-    made = sliders(redraw, lr=("η", lrs), decay=("decay λ", decays))
-    if made is None:
+    widget = sliders(redraw, lr=("η", lrs), decay=("decay λ", decays))
+    if widget is None:
         nine = [(float(lr), float(decay)) for decay in _spread(decays)[::-1] for lr in _spread(lrs)]
         history = follow(list(dict.fromkeys([best, *nine])))
         show(_pictures(history, nine, best), describe_curves(history))
-    return made
+    return widget
 
 
 def _spread(values: Any) -> list[float]:

@@ -51,8 +51,8 @@ def _by_seed(table: pd.DataFrame, values: pd.Series[float]) -> Map:
     """``values``, one a run, as (seeds, learning rates, decays); NaN where a run is missing."""
     axes = [np.unique(table[name]) for name in ("seed", "lr", "decay")]
     cube = values.set_axis(pd.MultiIndex.from_frame(table[["seed", "lr", "decay"]]))
-    found = cube.reindex(pd.MultiIndex.from_product(axes)).to_numpy()
-    return found.astype(np.float64).reshape([len(axis) for axis in axes])
+    cells = cube.reindex(pd.MultiIndex.from_product(axes)).to_numpy()
+    return cells.astype(np.float64).reshape([len(axis) for axis in axes])
 
 
 def best_accuracy(accuracy: Map) -> float:

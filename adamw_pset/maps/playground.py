@@ -83,7 +83,7 @@ def playground(*rules: Rule) -> Any:
         draw(rules, lr, decay, figure.subplots())
         show(figure, f"Paths of the rules down the valley, learning rate {lr:.2g}, decay {decay:.2g}.")
 
-    made = sliders(redraw, lr=("η", np.geomspace(1e-3, 1, 31)), decay=("decay λ", np.geomspace(1e-4, 1, 41)))
-    if made is None:
+    widget = sliders(redraw, lr=("η", np.geomspace(1e-3, 1, 31)), decay=("decay λ", np.geomspace(1e-4, 1, 41)))
+    if widget is None:
         show(pictures(*rules), "Paths of the rules down the valley at three learning rates and three decays.")
-    return made
+    return widget

@@ -17,24 +17,24 @@ from adamw_pset.validate import is_whole
 def grid(name: str, values: Any) -> list[float]:
     """``values`` as a list of different finite numbers from 0 up."""
     try:
-        found = [float(value) for value in values]
+        numbers = [float(value) for value in values]
     except (TypeError, ValueError):
         raise ValueError(f"{name}={values!r}: give a list of numbers, such as [0.01, 0.1]") from None
-    if not found or len(set(found)) < len(found) or not all(0 <= v < math.inf for v in found):
-        raise ValueError(f"{name}={found}: give different finite numbers from 0 up, at least one")
-    return found
+    if not numbers or len(set(numbers)) < len(numbers) or not all(0 <= v < math.inf for v in numbers):
+        raise ValueError(f"{name}={numbers}: give different finite numbers from 0 up, at least one")
+    return numbers
 
 
 def seed_list(seeds: Any) -> list[int]:
     """``seeds`` as a list: the first so many, or those that are named."""
-    found: list[int] = []
+    named: list[int] = []
     if is_whole(seeds):
-        found = list(range(int(seeds)))
+        named = list(range(int(seeds)))
     elif isinstance(seeds, Iterable) and all(map(is_whole, seeds := list(seeds))):
-        found = [int(seed) for seed in seeds]
-    if not found or min(found) < 0 or len(set(found)) < len(found):
+        named = [int(seed) for seed in seeds]
+    if not named or min(named) < 0 or len(set(named)) < len(named):
         raise ValueError(f"seeds={seeds!r}: give how many (from 1 up), or different seeds from 0 up")
-    return found
+    return named
 
 
 def plain(name: str, value: Any) -> Any:

@@ -104,10 +104,10 @@ class Block:
 
     def scores(self, theta: list[Tensor]) -> dict[str, Tensor]:
         """Each of ``METRICS``, (runs,)."""
-        found = {}
+        scores = {}
         for part, x, y in (("val", self.x_val, self.y_val), ("train", self.x_train, self.y_train)):
-            found[f"{part}_accuracy"], found[f"{part}_loss"] = evaluate(self.task.net, theta, x, y, self.row)
-        return found
+            scores[f"{part}_accuracy"], scores[f"{part}_loss"] = evaluate(self.task.net, theta, x, y, self.row)
+        return scores
 
 
 @torch.no_grad()

@@ -220,8 +220,8 @@ def _resume(save: Path | None, settings: dict[str, Any]) -> pd.DataFrame:
         return pd.DataFrame(columns=[*COLUMNS, *MOTION])
     kept = read_table(save)
     theirs = _with_defaults(settings_of(kept))
-    if found := difference(_with_defaults(settings), theirs):
-        raise TableError(f"{save} holds runs of other settings ({found}): remove it or save elsewhere")
+    if unlike := difference(_with_defaults(settings), theirs):
+        raise TableError(f"{save} holds runs of other settings ({unlike}): remove it or save elsewhere")
     return kept
 
 

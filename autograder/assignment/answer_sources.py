@@ -126,8 +126,8 @@ def part(question: str, name: str) -> str:
     if name in PARTS:
         right = PARTS[name] if question in ADAMS else SGDW_PARTS.get(name, PARTS[name])
         return right.replace("DECAY", DECAY[question])
-    found = re.search(rf"^ +{name} = (.*)$", textbook(question), re.MULTILINE)
-    return found[1] if found else {"m_hat": "m", "v_hat": "v", "v": "state.v"}[name]
+    line = re.search(rf"^ +{name} = (.*)$", textbook(question), re.MULTILINE)
+    return line[1] if line else {"m_hat": "m", "v_hat": "v", "v": "state.v"}[name]
 
 
 def _lines(question: str, change: Change) -> Change:

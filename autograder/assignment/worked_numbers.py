@@ -36,13 +36,13 @@ def build() -> str:
 
 def worked(question: Question) -> dict[str, Any]:
     """What ``check`` needs to know of one question."""
-    made = fresh(question, question.inputs())
-    return made | {
+    numbers = fresh(question, question.inputs())
+    return numbers | {
         **({} if question.points else {"dropped": True}),
-        "inputs": [_plain(trial) for trial in made["inputs"]],
-        "expected": _rounded(made["expected"]),
-        "mistakes": [known | {"records": _rounded(known["records"])} for known in made["mistakes"]],
-        **({"pulls": [[mistake, _plain(pulls)] for mistake, pulls in made["pulls"]]} if "pulls" in made else {}),
+        "inputs": [_plain(trial) for trial in numbers["inputs"]],
+        "expected": _rounded(numbers["expected"]),
+        "mistakes": [known | {"records": _rounded(known["records"])} for known in numbers["mistakes"]],
+        **({"pulls": [[mistake, _plain(pulls)] for mistake, pulls in numbers["pulls"]]} if "pulls" in numbers else {}),
     }
 
 

@@ -1,6 +1,6 @@
 """Locks a process in, from inside it: namespaces, limits, no privileges, few system calls (Linux).
 
-Bubblewrap builds the room that the worker lives in; this locks each child of the worker into a cell
+Bubblewrap builds the room that the worker lives in; this locks each child of the worker in, in a room
 of its own, so that it cannot see the worker, another child, or what another child left behind.
 """
 
@@ -27,9 +27,9 @@ PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, PR_CAPBSET_DROP = 1, 38, 
 MADV_HUGEPAGE, MADV_COLLAPSE = 14, 25
 MEGABYTE = 1 << 20
 # A right answer needs a twentieth of a second and a few megabytes.
-CPU_SECONDS, MEMORY, FILE_SIZE, CELL_SIZE = 4, 1024 * MEGABYTE, 8 * MEGABYTE, "16m"
+CPU_SECONDS, MEMORY, FILE_SIZE, SCRATCH_SIZE = 4, 1024 * MEGABYTE, 8 * MEGABYTE, "16m"
 
-CELL = "/cell"  # the one folder that can be written to
+SCRATCH = "/scratch"  # the one folder that can be written to
 
 ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}  # the kernel's audit numbers
 # Why calls are refused, and their numbers on x86_64 and aarch64; None where there is none of that name.
@@ -138,9 +138,9 @@ def separate() -> None:
 
 
 def hide() -> None:
-    """Cover ``CELL`` with an empty folder of the process's own, /proc and /dev/shm with nothing."""
+    """Cover ``SCRATCH`` with an empty folder of the process's own, /proc and /dev/shm with nothing."""
     _mount(None, "/", None, MS_REC | MS_PRIVATE, None)
-    _mount("tmpfs", CELL, "tmpfs", MS_NOSUID | MS_NODEV, f"size={CELL_SIZE},nr_inodes=1k")
+    _mount("tmpfs", SCRATCH, "tmpfs", MS_NOSUID | MS_NODEV, f"size={SCRATCH_SIZE},nr_inodes=1k")
     for folder in ("/dev/shm", "/proc"):
         if os.path.isdir(folder):
             _mount("tmpfs", folder, "tmpfs", MS_NOSUID | MS_NODEV | MS_RDONLY, "size=4k")
@@ -208,8 +208,8 @@ def collapse() -> None:
     """Put this process's memory into huge pages, as far as the kernel does that (Linux 6.1)."""
     huge = 2 * MEGABYTE
     for line in Path("/proc/self/maps").read_text().splitlines():
-        if found := re.match(r"([0-9a-f]+)-([0-9a-f]+) rw-p \S+ 00:00 0\s*(\[heap\])?$", line):
-            start, end = -(-int(found[1], 16) // huge) * huge, int(found[2], 16) // huge * huge
+        if segment := re.match(r"([0-9a-f]+)-([0-9a-f]+) rw-p \S+ 00:00 0\s*(\[heap\])?$", line):
+            start, end = -(-int(segment[1], 16) // huge) * huge, int(segment[2], 16) // huge * huge
             if end > start:
                 libc.madvise(start, end - start, MADV_HUGEPAGE)
                 libc.madvise(start, end - start, MADV_COLLAPSE)

@@ -273,12 +273,12 @@ def receive(connection: socket.socket, *expected: type[M], deadline: float | Non
 def decode(packed: bytes, *expected: type[M]) -> M:
     """A message of one of the ``expected`` kinds; raises ``Malformed``."""
     try:
-        found: M = _decoder(expected).decode(packed)
+        message: M = _decoder(expected).decode(packed)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise Malformed(type(error).__name__) from None
-    if len(packed) > found.most:
-        raise Malformed(f"a {type(found).__name__} of {len(packed)} bytes")
-    return found
+    if len(packed) > message.most:
+        raise Malformed(f"a {type(message).__name__} of {len(packed)} bytes")
+    return message
 
 
 @cache

@@ -35,7 +35,7 @@ from autograder.confined import lockdown, messages
 
 WALL_SECONDS = 10  # for a call; lockdown.CPU_SECONDS, for all calls of an answer, is what counts on a quiet machine
 RUN_SECONDS, RUN_WALL_SECONDS = 60, 150  # for a notebook with its answers: of the processor, and in all
-THREADS = 64  # that a cell may have: the kernel limits memory, and a thread needs little of it
+THREADS = 64  # that a child may have: the kernel limits memory, and a thread needs little of it
 
 
 def main() -> None:
@@ -45,7 +45,7 @@ def main() -> None:
     refuse_fused_kernels()
     warm_up()
     confined, nested = sys.argv[2] == "confined", _nests()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # cells' parents are reaped by the kernel
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children's parents are reaped by the kernel
     settle()
     messages.send(control, messages.Hello(nested))
     while True:
@@ -97,40 +97,40 @@ def settle() -> None:
     lockdown.collapse()
 
 
-# --- the parent of a cell: trusted, and out of the student's reach -----------------------------------
+# --- the parent of a child: trusted, and out of the student's reach -----------------------------------
 
 
 def watch(connection: socket.socket, confined: bool, nested: bool) -> None:
-    """Fork the cell, wait for its end or end it, and report how it ended.  Does not return."""
+    """Fork the child, wait for its end or end it, and report how it ended.  Does not return."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
         os.setsid()
         proc = os.open("/proc", os.O_DIRECTORY)
         if nested:
             lockdown.separate()
-        cell = os.fork()
-        if cell == 0:
+        child = os.fork()
+        if child == 0:
             lock_and_serve(connection, confined, nested)
-        messages.send(connection, messages.Died(_end_of(cell, connection, proc)))
+        messages.send(connection, messages.Died(_end_of(child, connection, proc)))
     finally:
         os._exit(0)
 
 
-def _end_of(cell: int, connection: socket.socket, proc: int) -> str:
+def _end_of(child: int, connection: socket.socket, proc: int) -> str:
     hung_up = select.poll()
     hung_up.register(connection, select.POLLHUP | select.POLLERR)
     deadline = time.monotonic() + RUN_WALL_SECONDS
     while True:
-        pid, status, usage = os.wait4(cell, os.WNOHANG)
+        pid, status, usage = os.wait4(child, os.WNOHANG)
         if pid:
             if usage.ru_utime + usage.ru_stime > RUN_SECONDS - 1:
                 return "time"
             signalled = os.WIFSIGNALED(status)
             return f"signal {os.WTERMSIG(status)}" if signalled else f"exit {os.WEXITSTATUS(status)}"
-        late, many = time.monotonic() > deadline, lockdown.threads(cell, proc) > THREADS
+        late, many = time.monotonic() > deadline, lockdown.threads(child, proc) > THREADS
         if late or many or hung_up.poll(20):
-            os.kill(cell, signal.SIGKILL)
-            os.waitpid(cell, 0)
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
             return "time" if late else "too many threads" if many else "closed"
 
 
@@ -149,7 +149,7 @@ def _nests() -> bool:
     return os.waitpid(pid, 0)[1] == 0
 
 
-# --- the cell ------------------------------------------------------------------------------------------
+# --- the child -----------------------------------------------------------------------------------------
 
 
 def lock_and_serve(connection: socket.socket, confined: bool, nested: bool) -> None:
@@ -169,7 +169,7 @@ def lock_and_serve(connection: socket.socket, confined: bool, nested: bool) -> N
         lockdown.go_first()
         if nested:
             lockdown.hide()
-        os.chdir(lockdown.CELL if confined else "/tmp")
+        os.chdir(lockdown.SCRATCH if confined else "/tmp")
         lockdown.limit(already, RUN_SECONDS)
         if confined:
             lockdown.renounce()
@@ -220,8 +220,8 @@ def present(line: socket.socket, answer: Any, notebook: NotebookRun, question: s
         messages.send(line, introduce(answer))
         answer_calls(line, answer)
         return
-    said = "; ".join(f"cell {n} stopped with {type(e).__name__}: {e}" for n, e in notebook.errors(question).items())
-    messages.send(line, messages.Missing(messages.text(said, 2 * messages.TEXT), notebook.fails_here(question)))
+    errors = "; ".join(f"cell {n} stopped with {type(e).__name__}: {e}" for n, e in notebook.errors(question).items())
+    messages.send(line, messages.Missing(messages.text(errors, 2 * messages.TEXT), notebook.fails_here(question)))
     messages.receive(line, messages.GoOn)
 
 
@@ -233,15 +233,15 @@ def define(line: socket.socket, request: messages.Define) -> None:
             notebook_source.silent(),
             notebook_source.limited(lockdown.CPU_SECONDS, WALL_SECONDS),
         ):
-            found = by_itself(request.cells, request.question, request.own)
+            namespace = by_itself(request.cells, request.question, request.own)
     except Ambiguous as error:
         messages.send(line, messages.Ambiguous(error.cells[: messages.ITEMS]))
         return
-    if request.question not in found:
+    if request.question not in namespace:
         messages.send(line, messages.Missing("", False))
         return
-    messages.send(line, introduce(found[request.question]))
-    answer_calls(line, found[request.question])
+    messages.send(line, introduce(namespace[request.question]))
+    answer_calls(line, namespace[request.question])
 
 
 def answer_calls(line: socket.socket, answer: Any) -> None:

@@ -162,17 +162,17 @@ def table(kinds: Mapping[str, str], rows: list[Row]) -> str:
         own = [row for row in rows if row.student == student and row.question in CODE]
         points = sum(row.score or 0 for row in own)
         open_ = " ?" if any(row.score is None for row in own) else "  "
-        said = next((f"{row.question}: {row.message}" for row in own if row.message != "Right."), "all right")
-        lines.append(f"{student:11}{kind:36}{points:>6g}{open_}{said[:100]}")
+        complaint = next((f"{row.question}: {row.message}" for row in own if row.message != "Right."), "all right")
+        lines.append(f"{student:11}{kind:36}{points:>6g}{open_}{complaint[:100]}")
     return "\n".join(
         [*lines, "", "?: something was not graded, and the points are those of the rest; code is worth 46."]
     )
 
 
 def notebook(answers: Mapping[str, str], deleted: str = "", more: str = "", ids: bool = True) -> str:
-    made: Any = copy.deepcopy(json.loads(RELEASED.read_text(encoding="utf-8")))
+    released: Any = copy.deepcopy(json.loads(RELEASED.read_text(encoding="utf-8")))
     cells: list[Any] = []
-    for cell in made["cells"]:
+    for cell in released["cells"]:
         name = cell["metadata"].get("nbgrader", {}).get("grade_id", "")
         if deleted and name.removeprefix("check_") == deleted:
             continue
@@ -182,5 +182,5 @@ def notebook(answers: Mapping[str, str], deleted: str = "", more: str = "", ids:
         cells.append(cell)
         if name == "adamw" and more:
             cells.append({**cell, "source": more, "id": "again"})
-    made["cells"] = cells
-    return json.dumps(made, ensure_ascii=False, indent=1)
+    released["cells"] = cells
+    return json.dumps(released, ensure_ascii=False, indent=1)

@@ -49,10 +49,10 @@ def students(submitted: Path) -> list[str]:
     """The students of a folder in nbgrader's layout; raises ``ValueError`` if there are none."""
     if not submitted.is_dir():
         raise ValueError(f"{submitted} is not a folder: give the one that holds <student>/{NAME}/{NAME}.ipynb")
-    found = sorted(entry.name for entry in submitted.iterdir() if entry.is_dir() and not _passed_over(entry))
-    if not found:
+    names = sorted(entry.name for entry in submitted.iterdir() if entry.is_dir() and not _passed_over(entry))
+    if not names:
         raise ValueError(f"there are no students' folders in {submitted}: <student>/{NAME}/{NAME}.ipynb")
-    return found
+    return names
 
 
 def _passed_over(entry: Path) -> bool:
@@ -97,28 +97,28 @@ def grades_csv(table: Iterable[Row]) -> str:
 
 def attention(graded: Sequence[Graded]) -> list[tuple[str, str, str]]:
     """What a person should look at: (student, question, what); nothing of it changes a score."""
-    found = [(each.student, question, one_line(what, LONGEST)) for each in graded for question, what in each.notes]
+    lines = [(each.student, question, one_line(what, LONGEST)) for each in graded for question, what in each.notes]
     shared: dict[tuple[str, str], list[str]] = defaultdict(list)
     for each in graded:
         for question, text in each.answers.items():
             shared[question, text].append(each.student)
     for (question, _), who in shared.items():
         if 1 < len(who) <= RARE:
-            found += [(one, question, f"the same cell as {_others(one, who)}") for one in who]
-    return sorted(found)
+            lines += [(one, question, f"the same cell as {_others(one, who)}") for one in who]
+    return sorted(lines)
 
 
 def _odd_folders(submitted: Path, names: Sequence[str]) -> list[tuple[str, str, str]]:
     """What was passed over, and names that a person, or another system, may take for one another."""
     others = [entry.name for entry in submitted.iterdir() if _passed_over(entry)]
-    found = [(name_of(name), "", "passed over: it is no student's folder") for name in others]
+    lines = [(name_of(name), "", "passed over: it is no student's folder") for name in others]
     similar: dict[str, list[str]] = defaultdict(list)
     for name in names:
         similar[alike(name)].append(name_of(name))
     for who in similar.values():
         if len(who) > 1:
-            found += [(one, "", f"easily taken for {_others(one, who)}: names are kept apart here") for one in who]
-    return found
+            lines += [(one, "", f"easily taken for {_others(one, who)}: names are kept apart here") for one in who]
+    return lines
 
 
 def overview(table: Sequence[Row]) -> str:
@@ -127,14 +127,14 @@ def overview(table: Sequence[Row]) -> str:
     failed = {row.student for row in table if row.status == NOT_GRADED}
     lines = [f"{len(names)} submissions; {len(failed)} with something that could not be graded.", ""]
     for question in ALL:
-        found = [row for row in table if row.question == question.name]
-        scores = [row.score for row in found if row.score is not None]
+        rows = [row for row in table if row.question == question.name]
+        scores = [row.score for row in rows if row.score is not None]
         mean = f"{sum(scores) / len(scores):5.2f} of {question.points:2}" if scores else "          "
         if question.kind == "written":
-            waiting = sum(row.score is None and row.status != NOT_GRADED for row in found)
+            waiting = sum(row.score is None and row.status != NOT_GRADED for row in rows)
             lines.append(f"{question.name:26}{waiting} to be graded by hand")
             continue
-        common = Counter(row.message for row in found if row.score is not None and row.score < question.points)
+        common = Counter(row.message for row in rows if row.score is not None and row.score < question.points)
         most = common.most_common(1)
         often = f"   {most[0][1]} x {most[0][0][:70]}" if most else ""
         lines.append(f"{question.name:26}{mean}{often}")

@@ -91,19 +91,19 @@ def in_sandbox(submission: Submission, drawn: Mapping[Question, int], box: Sandb
 
     try:
         readings = Readings(submission, list(asked.values()), box, judged, deadline)
-        found = {}
+        findings = {}
         for name in asked:
             finding = readings.finding(name)
-            found[name] = _explained(finding, name, submission, readings.lacking) if finding else TOO_LONG
-        wrong = [name for name in asked if found[name].mistake and readings.gave(name)]
+            findings[name] = _explained(finding, name, submission, readings.lacking) if finding else TOO_LONG
+        wrong = [name for name in asked if findings[name].mistake and readings.gave(name)]
         if wrong:  # in another process: what an answer may have kept of the inputs that it was graded on is gone
             shown = Readings(submission, [asked[name] for name in wrong], box, example, deadline)
             for name in wrong:
                 if look := shown.looks[name].get(readings.best(name)):
-                    found[name] = found[name]._replace(example=look.finding.example)
+                    findings[name] = findings[name]._replace(example=look.finding.example)
     except SandboxError as error:
         return dict.fromkeys(asked, Finding(NOT_GRADED, "sandbox", f"the sandbox failed, grade again: {error}."))
-    return found
+    return findings
 
 
 def _judged(question: Question, inputs: list[Input], answer: Answer, submission: Submission) -> Look:

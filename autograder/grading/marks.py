@@ -70,8 +70,8 @@ def read_marks(path: Path) -> dict[tuple[str, str], Mark]:
 
 def read_penalties(path: Path) -> dict[str, float]:
     """The points that a gradebook takes off for a late submission, by student; a CSV file takes off none."""
-    found = _query(path, PENALTIES, NAME) if _is_database(path) else []
-    return {student: penalty for student, penalty in found if penalty}
+    penalties = _query(path, PENALTIES, NAME) if _is_database(path) else []
+    return {student: penalty for student, penalty in penalties if penalty}
 
 
 def matched(
@@ -85,20 +85,20 @@ def matched(
     composed: dict[str, list[str]] = defaultdict(list)
     for student in students:
         composed[unicodedata.normalize("NFC", student)].append(student)
-    found: dict[tuple[str, str], Mark] = {}
+    marks_by_name: dict[tuple[str, str], Mark] = {}
     notes: dict[str, None] = {}
     for (given, question), mark in marks.items():
         name = name_of(given)
         meant = [name] if name in students else composed[unicodedata.normalize("NFC", name)]
-        if len(meant) != 1 or (meant[0], question) in found:
+        if len(meant) != 1 or (meant[0], question) in marks_by_name:
             notes[f"{name!r}: marks, but nothing was handed in" if not meant else f"{name!r}: marks for two names"] = (
                 None
             )
             continue
         if meant[0] != name:
             notes[f"{name!r}: marks, given to {meant[0]!r}: the accents are written in another way"] = None
-        found[meant[0], question] = mark
-    return found, list(notes)
+        marks_by_name[meant[0], question] = mark
+    return marks_by_name, list(notes)
 
 
 def with_marks(table: Iterable[Row], marks: Mapping[tuple[str, str], Mark]) -> list[Row]:
@@ -127,17 +127,17 @@ def _csv(path: Path) -> dict[tuple[str, str], Mark]:
     marks: dict[tuple[str, str], Mark] = {}
     lines: dict[tuple[str, str], int] = {}
     for line, cells in sheet.rows:
-        found = {name: plain(cell.strip()) for name, cell in zip(sheet.header, cells, strict=True)}
-        found["student"] = plain(cells[sheet.header.index("student")])  # "ann " is another student than "ann"
-        key, where = (found["student"], found["question"]), f"{path}, line {line}"
-        if not found["student"].strip():
+        values = {name: plain(cell.strip()) for name, cell in zip(sheet.header, cells, strict=True)}
+        values["student"] = plain(cells[sheet.header.index("student")])  # "ann " is another student than "ann"
+        key, where = (values["student"], values["question"]), f"{path}, line {line}"
+        if not values["student"].strip():
             raise ValueError(f"{where}: no student is named")
-        _check_question(found["question"], where)
+        _check_question(values["question"], where)
         if key in marks:
             raise ValueError(f"{where}: {key[1]} of {key[0]} stands in line {lines[key]} already")
-        score = _number(found["score"], where) if found["score"] else None
+        score = _number(values["score"], where) if values["score"] else None
         _check_score(score, key[1], where)
-        marks[key], lines[key] = Mark(score, visible(found.get("comment", ""))), line
+        marks[key], lines[key] = Mark(score, visible(values.get("comment", ""))), line
     return {key: mark for key, mark in marks.items() if mark != (None, "", False)}
 
 

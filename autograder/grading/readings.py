@@ -80,8 +80,8 @@ class Readings:
         unclear = reading == ALONE and look.finding.status == NOT_GRADED
         credit = self._questions[name].credit
         left = math.prod((credit.get(each, 0.0) for each in single(look.finding.mistake)), start=1.0)
-        said = look.finding.mistake != "open"
-        return (unclear, left if look.finding.status == GRADED else 0.0, look.gave, said)
+        answered = look.finding.mistake != "open"
+        return (unclear, left if look.finding.status == GRADED else 0.0, look.gave, answered)
 
     def _run(self) -> bool:
         """Run the notebook once; whether it came to its end."""

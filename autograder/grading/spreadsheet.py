@@ -60,15 +60,15 @@ def read_sheet(path: Path) -> Sheet:
         text = path.read_bytes().decode()
     except UnicodeDecodeError:
         raise ValueError(f"{path} is not in UTF-8: save it as CSV UTF-8") from None
-    content, said = re.subn(r"\Asep=.\r?\n", "", text.removeprefix("\ufeff"))  # a spreadsheet's own first line
+    content, told = re.subn(r"\Asep=.\r?\n", "", text.removeprefix("\ufeff"))  # a spreadsheet's own first line
     delimiter = max(",;\t", key=content.partition("\n")[0].count)
     reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
-    rows, start = [], 1 + said
+    rows, start = [], 1 + told
     try:
         for cells in reader:
             if any(cell.strip() for cell in cells):
                 rows.append((start, cells))
-            start = reader.line_num + 1 + said
+            start = reader.line_num + 1 + told
     except csv.Error as error:
         raise ValueError(f"{path}, line {start}: {error}; it should be a line of a CSV file") from None
     if not rows:

@@ -90,13 +90,13 @@ def find(folder: Path) -> tuple[Path, tuple[str, ...]]:
     expected = folder / f"{NAME}.ipynb"
     if expected.is_symlink():
         return expected, ()
-    found = sorted(_notebooks(folder), key=lambda path: (len(path.parts), path != expected, path))
-    if not found:
+    notebooks = sorted(_notebooks(folder), key=lambda path: (len(path.parts), path != expected, path))
+    if not notebooks:
         raise NotReadable(f"there is no notebook in {folder.name}")
-    path = found[0] if len(found) == 1 else _meant(found)
+    path = notebooks[0] if len(notebooks) == 1 else _meant(notebooks)
     notes: tuple[str, ...] = () if path.name == expected.name else (f"the notebook is named {path.name}",)
-    if len(found) > 1:
-        others = ", ".join(str(other.relative_to(folder)) for other in found if other != path)
+    if len(notebooks) > 1:
+        others = ", ".join(str(other.relative_to(folder)) for other in notebooks if other != path)
         notes += (f"of several notebooks {path.relative_to(folder)} has the answers; not read: {others}"[:300],)
     return path, notes
 
@@ -118,12 +118,12 @@ def _notebooks(folder: Path) -> Iterator[Path]:
             return
 
 
-def _meant(found: Sequence[Path]) -> Path:
+def _meant(notebooks: Sequence[Path]) -> Path:
     """The one of several notebooks that answers the questions; raises ``NotReadable`` if that is not clear."""
-    if len(found) > NOTEBOOKS:
-        raise NotReadable(f"there are {len(found)} notebooks, and several that may be meant")
+    if len(notebooks) > NOTEBOOKS:
+        raise NotReadable(f"there are {len(notebooks)} notebooks, and several that may be meant")
     answered: dict[str, Path] = {}
-    for path in found:
+    for path in notebooks:
         with contextlib.suppress(NotReadable):
             submission = read(path)
             if submission.is_answered():
@@ -133,8 +133,8 @@ def _meant(found: Sequence[Path]) -> Path:
         raise NotReadable(f"there are several notebooks with answers: {names}")
     if answered:
         return next(iter(answered.values()))
-    if found[0].name == f"{NAME}.ipynb":
-        return found[0]
+    if notebooks[0].name == f"{NAME}.ipynb":
+        return notebooks[0]
     raise NotReadable(f"there is no {NAME}.ipynb, and several notebooks that may be meant")
 
 
@@ -144,15 +144,15 @@ def read(path: Path) -> Submission:
     if sum(map(data.count, (b"[", b"{", b","))) > PARTS:
         raise NotReadable("the file has millions of parts: clear the outputs, hand in again")
     try:
-        found = notebook_file.parse(data)
+        notebook = notebook_file.parse(data)
     except ValueError as error:
         raise NotReadable(str(error).replace("the file is empty", f"{path.name} is empty")) from None
-    if len(found.cells) > CELLS:
-        raise NotReadable(f"the notebook has {len(found.cells)} cells, and {CELLS} are read at most")
-    if (letters := sum(len(cell.text) for cell in found.cells)) > TEXT:
+    if len(notebook.cells) > CELLS:
+        raise NotReadable(f"the notebook has {len(notebook.cells)} cells, and {CELLS} are read at most")
+    if (letters := sum(len(cell.text) for cell in notebook.cells)) > TEXT:
         raise NotReadable(f"the cells hold {letters >> 20} million letters, and {TEXT >> 20} are read at most")
-    cells = tuple(cell._replace(id=cell.id if cell.id in QUESTIONS else "") for cell in found.cells)
-    return Submission(cells, found.python, found.pictures, tuple(_notes(cells)))
+    cells = tuple(cell._replace(id=cell.id if cell.id in QUESTIONS else "") for cell in notebook.cells)
+    return Submission(cells, notebook.python, notebook.pictures, tuple(_notes(cells)))
 
 
 # --- the file ----------------------------------------------------------------------------------------

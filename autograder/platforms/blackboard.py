@@ -22,7 +22,7 @@ IDS = ("Username", "Student ID")
 ITEM = r"(?P<title>.*?) \[Total Pts: (?:up to )?(?P<points>[\d.,]+).*\] \|(?P<id>\d+)"
 
 
-def blackboard(found: Sequence[Total], roster: Path, ids: Ids, *, match: str = "", column: str = TITLE) -> Export:
+def blackboard(sums: Sequence[Total], roster: Path, ids: Ids, *, match: str = "", column: str = TITLE) -> Export:
     """A line for each student of Blackboard's own download ``roster`` who has a total: Username and the one column.
 
     Raises ``ValueError`` if ``roster`` is no such download, has no such column, or one that is out of other points.
@@ -36,11 +36,11 @@ def blackboard(found: Sequence[Total], roster: Path, ids: Ids, *, match: str = "
         there = ", ".join(items) or "none with a number"
         raise ValueError(f"{roster} should have one column {column!r}: make it in Blackboard first. It has {there}")
     points = float(items[chosen[0]]["points"].replace(",", ""))
-    if points != found[0].max_score:
+    if points != sums[0].max_score:
         raise ValueError(
-            f"{chosen[0]} is out of {points:g} in Blackboard, and these grades out of {found[0].max_score:g}"
+            f"{chosen[0]} is out of {points:g} in Blackboard, and these grades out of {sums[0].max_score:g}"
         )
-    match, rows = matched(found, sheet, range(len(sheet.rows)), match, IDS, roster, ids)
+    match, rows = matched(sums, sheet, range(len(sheet.rows)), match, IDS, roster, ids)
     username, key = sheet.column("Username"), sheet.column(match)
     missing = [key[row] for row in range(len(key)) if row not in rows.values()]
     text = io.StringIO(newline="")
@@ -48,4 +48,4 @@ def blackboard(found: Sequence[Total], roster: Path, ids: Ids, *, match: str = "
     lines.writerow(("Username", chosen[0]))
     scored = [(total, row) for total, row in rows.items() if total.score is not None]
     lines.writerows((safe(username[row]), digits(total.score)) for total, row in scored)
-    return Export(text.getvalue(), filled(sheet, found, rows, missing, match).notes)
+    return Export(text.getvalue(), filled(sheet, sums, rows, missing, match).notes)

@@ -24,7 +24,7 @@ EXCUSED = "EX"
 
 
 def canvas(
-    found: Sequence[Total], roster: Path, ids: Ids, *, match: str = "", column: str = TITLE, changed: bool = False
+    sums: Sequence[Total], roster: Path, ids: Ids, *, match: str = "", column: str = TITLE, changed: bool = False
 ) -> Export:
     """Canvas's own gradebook file ``roster`` with the cells of one assignment filled, but for excused students.
 
@@ -42,10 +42,10 @@ def canvas(
     if points is None:
         raise ValueError(f"{roster} has no line 'Points Possible': export the gradebook from Canvas anew")
     first = next(i for i, (_, cells) in enumerate(sheet.rows) if cells is points) + 1
-    match, rows = matched(found, sheet, range(first, len(sheet.rows)), match, IDS, roster, ids)
+    match, rows = matched(sums, sheet, range(first, len(sheet.rows)), match, IDS, roster, ids)
     target = _assignment(sheet.header, column, roster)
     comma = sheet.delimiter != "," and any(re.fullmatch(r"\d+,\d+", cell) for cell in points)
-    most = found[0].max_score
+    most = sums[0].max_score
     if target is None:
         for cells in (sheet.header, *(cells for _, cells in sheet.rows)):
             cells.append("")
@@ -71,13 +71,13 @@ def canvas(
         for row, (_, cells) in enumerate(sheet.rows)
         if row >= first and row not in rows.values()
     ]
-    made = filled(sheet, found, rows, missing, match)
+    export = filled(sheet, sums, rows, missing, match)
     if changed:
         lines = [sheet.header, points, *(sheet.rows[row][1] for row in sorted(touched))]
         about = sheet.header.index("Section") + 1 if "Section" in sheet.header else len(names) + 1
         text = written([[*cells[:about], cells[target]] for cells in lines], sheet.delimiter, sheet.bom)
-        made = made._replace(text=text)
-    return made._replace(notes=made.notes + excused)
+        export = export._replace(text=text)
+    return export._replace(notes=export.notes + excused)
 
 
 def _assignment(header: Sequence[str], column: str, roster: Path) -> int | None:

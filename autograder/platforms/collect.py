@@ -73,9 +73,9 @@ def collect(download: Path, submitted: Path, ids: Mapping[str, list[str]]) -> Co
     (student: ids there) that has this id.  Who is who stands in ``submitted/ids.csv``.  Raises ``ValueError`` if
     ``download`` is no zip file and no folder, or nothing in it can be placed.
     """
-    layout, found, notes = _read(download)
+    layout, hand_ins, notes = _read(download)
     by_id = defaultdict(list)
-    for hand_in in found:
+    for hand_in in hand_ins:
         by_id[hand_in.id].append(hand_in)
     students = {id: student for student, theirs in ids.items() for id in (*theirs, student)}
     lines = []
@@ -130,17 +130,17 @@ def _read(download: Path) -> tuple[str, list[HandIn], list[str]]:
     for layout, pattern in LAYOUTS.items():
         matches = [(file, re.fullmatch(pattern, file.path)) for file in files]
         if any(match for _, match in matches):
-            found = [_hand_in(match, file) for file, match in matches if match]
-            return layout, found, [f"not placed: {file.path}" for file, match in matches if not match]
-    found, notes = [], []
+            hand_ins = [_hand_in(match, file) for file, match in matches if match]
+            return layout, hand_ins, [f"not placed: {file.path}" for file, match in matches if not match]
+    hand_ins, notes = [], []
     for file in files:
         parts = file.path.split("/")
         if not file.path.endswith(".ipynb") or len(parts) > 3:
             notes.append(f"not placed: {file.path}")
             continue
         student = parts[0] if len(parts) > 1 else parts[0].removesuffix(".ipynb")
-        found.append(HandIn(student, "", parts[-1], False, "", file.modified, file.content))
-    return "a folder of notebooks", found, notes
+        hand_ins.append(HandIn(student, "", parts[-1], False, "", file.modified, file.content))
+    return "a folder of notebooks", hand_ins, notes
 
 
 def _hand_in(match: re.Match[str], file: File) -> HandIn:

@@ -82,9 +82,9 @@ def run(root: Path) -> dict[str, Any]:
         reason = f"the sandbox did not start, and without it nothing is run: {error}"
         findings = {question.name: Finding(NOT_GRADED, "", reason) for question in ALL}
     chosen = root / "source" / VISIBILITY_FILE
-    made = results(findings, chosen.read_text(encoding="utf-8").strip() if chosen.exists() else VISIBILITIES[0])
-    write_whole(root / "results" / "results.json", json.dumps(made, indent=1, ensure_ascii=False))
-    return made
+    outcome = results(findings, chosen.read_text(encoding="utf-8").strip() if chosen.exists() else VISIBILITIES[0])
+    write_whole(root / "results" / "results.json", json.dumps(outcome, indent=1, ensure_ascii=False))
+    return outcome
 
 
 def student(root: Path) -> str:

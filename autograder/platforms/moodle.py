@@ -21,7 +21,7 @@ IDS = ("Username", "Email address", "ID number", "Identifier")
 
 
 def moodle(
-    found: Sequence[Total],
+    sums: Sequence[Total],
     feedback: Mapping[str, str],
     roster: Path | None,
     ids: Ids,
@@ -38,17 +38,17 @@ def moodle(
         header = [match or "Username", column, f"Feedback for {column}"]
         lines = [
             [safe(id_of(total, ids)), digits(total.score), feedback.get(total.student, "")]
-            for total in found
+            for total in sums
             if total.score is not None
         ]
-        return Export(written([header, *lines]), without_total(found))
+        return Export(written([header, *lines]), without_total(sums))
     sheet = read_sheet(roster)
     if not set(IDS) & set(sheet.header):
         raise ValueError(f"{roster} should have one of the columns {', '.join(IDS)} (in English)")
     worksheet = "Identifier" in sheet.header
-    match, rows = matched(found, sheet, range(len(sheet.rows)), match, IDS, roster, ids)
+    match, rows = matched(sums, sheet, range(len(sheet.rows)), match, IDS, roster, ids)
     if worksheet:
-        grade, comments = _worksheet(sheet, found[0].max_score, roster)
+        grade, comments = _worksheet(sheet, sums[0].max_score, roster)
     else:
         grade, comments = len(sheet.header), len(sheet.header) + 1
         for cells in (sheet.header, *(cells for _, cells in sheet.rows)):
@@ -71,8 +71,8 @@ def moodle(
             cells[sheet.header.index(name)] = str(safe(cells[sheet.header.index(name)]))
     key = sheet.column(match)
     missing = [key[i] for i in range(len(key)) if i not in rows.values()]
-    made = filled(sheet, found, rows, missing, match)
-    return Export(made.text, made.notes + notes)
+    export = filled(sheet, sums, rows, missing, match)
+    return Export(export.text, export.notes + notes)
 
 
 def _worksheet(sheet: Sheet, most: float, roster: Path) -> tuple[int, int | None]:

@@ -66,8 +66,8 @@ def _convert(converter: Any) -> None:
 
 def _assignment(converter: Any, path: str) -> str:
     pattern = converter._format_source("(?P<assignment_id>.*)", "(?P<student_id>.*)", escape=True)
-    found = re.match(pattern, path)
-    return found["assignment_id"] if found else ""
+    match = re.match(pattern, path)
+    return match["assignment_id"] if match else ""
 
 
 def _export(plugin: Any, gradebook: Any) -> None:

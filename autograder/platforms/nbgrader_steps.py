@@ -216,8 +216,8 @@ class SaveGrades(SaveAutoGrades):  # type: ignore[misc]
         comment = self.gradebook.find_comment(question, self.notebook_id, self.assignment_id, self.student_id)
         finding = self.findings[question]
         written = QUESTIONS[question].kind == "written"
-        said = finding.message if finding.status == GRADED or written else f"Not graded: {finding.message}"
-        comment.auto_comment = said or None
+        sentence = finding.message if finding.status == GRADED or written else f"Not graded: {finding.message}"
+        comment.auto_comment = sentence or None
         self.gradebook.db.commit()
 
 

@@ -16,27 +16,27 @@ Ids = Mapping[str, Sequence[str]]  # of each student elsewhere, from --ids
 
 
 def matched(
-    found: Sequence[Total], sheet: Sheet, places: range, match: str, columns: Sequence[str], roster: Path, ids: Ids
+    sums: Sequence[Total], sheet: Sheet, places: range, match: str, columns: Sequence[str], roster: Path, ids: Ids
 ) -> tuple[str, dict[Total, int]]:
     """The column that identifies students, and the row of each that is found in it."""
     if match and match not in sheet.header:
         raise ValueError(f"{roster} has no column {match!r} to match: it has {', '.join(sheet.header)}")
     names = [match] if match else [name for name in columns if name in sheet.header]
-    best = max((_rows(found, sheet, places, name, roster, ids) for name in names), key=lambda each: len(each[1]))
+    best = max((_rows(sums, sheet, places, name, roster, ids) for name in names), key=lambda each: len(each[1]))
     if not best[1]:
         raise ValueError(f"none of our students stands in {', '.join(names)} of {roster}: see --match and --ids")
     return best
 
 
 def _rows(
-    found: Sequence[Total], sheet: Sheet, places: range, name: str, roster: Path, ids: Ids
+    sums: Sequence[Total], sheet: Sheet, places: range, name: str, roster: Path, ids: Ids
 ) -> tuple[str, dict[Total, int]]:
     cells = sheet.column(name)
     there: dict[str, list[int]] = defaultdict(list)
     for place in places:
         there[_normal(cells[place], name)].append(place)
     rows: dict[Total, int] = {}
-    for total in found:
+    for total in sums:
         keys = {_normal(id, name) for id in (total.student, *ids.get(total.student, ()))} - {""}
         hits = [place for key in keys for place in there.get(key, [])]
         if len(hits) > 1 or set(hits) & set(rows.values()):
@@ -58,11 +58,11 @@ def id_of(total: Total, ids: Ids) -> str:
 
 
 def filled(
-    sheet: Sheet, found: Sequence[Total], rows: Mapping[Total, int], missing: Sequence[str], match: str
+    sheet: Sheet, sums: Sequence[Total], rows: Mapping[Total, int], missing: Sequence[str], match: str
 ) -> Export:
     """The sheet as text, and who stands on one side only."""
-    notes = without_total(found)
-    notes += [f"{total.student}: graded, but not in the roster's {match}" for total in found if total not in rows]
+    notes = without_total(sums)
+    notes += [f"{total.student}: graded, but not in the roster's {match}" for total in sums if total not in rows]
     notes += [f"{name.strip()}: in the roster, but nothing was handed in; left as it is" for name in missing]
     notes += [
         f"{cell}: an id that starts like a formula: import the file without opening it in a spreadsheet"

@@ -89,8 +89,8 @@ def _total(student: str, rows: Sequence[Row], questions: str, penalty: float) ->
         return Total(student, round(score, 2), most, GRADED, f"late: {penalty:g} points off" if penalty else "")
     lost = [row for row in waiting if row.status == NOT_GRADED]
     by_hand = [row for row in waiting if row.status == BY_HAND]
-    said = "; ".join(_reason(part, len(rows)) for part in (lost, by_hand) if part)
-    return Total(student, None, most, NOT_GRADED if lost else BY_HAND, said)
+    reasons = "; ".join(_reason(part, len(rows)) for part in (lost, by_hand) if part)
+    return Total(student, None, most, NOT_GRADED if lost else BY_HAND, reasons)
 
 
 def _reason(waiting: Sequence[Row], of: int) -> str:
@@ -109,28 +109,28 @@ def marks_sheet(table: Iterable[Row], marks: Mapping[tuple[str, str], Mark]) -> 
     for row in table:
         mark = marks.get((row.student, row.question), Mark(None, ""))
         if row.score is None or mark != (None, "", False):
-            said = (row.student, row.question, digits(mark.score), row.max_score, row.status, row.message)
-            lines.append([safe(cell) for cell in (*said, mark.comment)])
+            cells = (row.student, row.question, digits(mark.score), row.max_score, row.status, row.message)
+            lines.append([safe(cell) for cell in (*cells, mark.comment)])
     return written(lines)
 
 
-def csv_totals(found: Sequence[Total]) -> Export:
+def csv_totals(sums: Sequence[Total]) -> Export:
     """``totals.csv``."""
-    lines = [[safe(cell) if cell is not None else "" for cell in total] for total in found]
-    return Export(written([Total._fields, *lines]), without_total(found))
+    lines = [[safe(cell) if cell is not None else "" for cell in total] for total in sums]
+    return Export(written([Total._fields, *lines]), without_total(sums))
 
 
 def feedback(table: Iterable[Row], marks: Mapping[tuple[str, str], Mark], questions: str) -> dict[str, str]:
     """What a student reads in the platform, as HTML on one line: score, sentence and comment by question."""
-    said: dict[str, list[str]] = defaultdict(list)
+    by_student: dict[str, list[str]] = defaultdict(list)
     for row in table:
         if not CHOICES[questions](row.question):
             continue
         score = "no score yet" if row.score is None else f"{row.score:g} of {row.max_score:g}"
         mark = marks.get((row.student, row.question))
         words = " ".join(f"{row.message} {mark.comment if mark else ''}".split())
-        said[row.student].append(_html(f"{row.question}: {score}. {words}".strip()))
-    return {student: "<br>".join(lines) for student, lines in said.items()}
+        by_student[row.student].append(_html(f"{row.question}: {score}. {words}".strip()))
+    return {student: "<br>".join(lines) for student, lines in by_student.items()}
 
 
 def _html(text: str) -> str:
@@ -138,9 +138,9 @@ def _html(text: str) -> str:
     return re.sub(rf"(; *)([{FORMULA}])", lambda at: f"{at[1]}&#{ord(at[2])};", html.escape(text))
 
 
-def without_total(found: Sequence[Total]) -> list[str]:
+def without_total(sums: Sequence[Total]) -> list[str]:
     """A note on each student who gets no total."""
-    return [f"{total.student}: no total; {total.message}" for total in found if total.score is None]
+    return [f"{total.student}: no total; {total.message}" for total in sums if total.score is None]
 
 
 def digits(number: float | None, comma: bool = False) -> str:

@@ -82,9 +82,9 @@ def give_back(
     back = []
     for name in tqdm(names, unit=" pages", disable=not progress):
         student = name_of(name)
-        found = found_in_journal(submitted / name / NAME, name, seed, confined, journal)
+        in_journal = found_in_journal(submitted / name / NAME, name, seed, confined, journal)
         penalty = penalties.get(student, 0.0)
-        back.append(Returned(student, file_name(student), list(parts(student, *found, given)), penalty))
+        back.append(Returned(student, file_name(student), list(parts(student, *in_journal, given)), penalty))
         write_whole(folder / back[-1].file, page(student, back[-1].parts, penalty=penalty, confined=confined))
     _remove_stale(folder, {each.file for each in back})
     for note in notes:
@@ -187,16 +187,16 @@ def _shown_alone(part: Part) -> dict[str, Any]:
     try:
         return _shown(part)
     except Exception as error:
-        said = f"What was written here could not be shown ({type(error).__name__})."
+        reason = f"What was written here could not be shown ({type(error).__name__})."
         bare = part.finding._replace(example="")
-        return _shown(part._replace(answer=Answer(), comment="", finding=bare)) | {"comment": said}
+        return _shown(part._replace(answer=Answer(), comment="", finding=bare)) | {"comment": reason}
 
 
 def _shown(part: Part) -> dict[str, Any]:
     """A question as the template takes it."""
     question = part.question
     code = question.kind != "written"
-    kind, sign, short, long, said = _standing(part)
+    kind, sign, short, long, sentence = _standing(part)
     text = visible(part.answer.text)
     images = [graded_notebook.picture(image, WIDEST) for image in part.answer.pictures[:PICTURES]]
     return {
@@ -207,7 +207,7 @@ def _shown(part: Part) -> dict[str, Any]:
         "sign": sign,
         "short": short,
         "long": long,
-        "said": visible(said),
+        "said": visible(sentence),
         "comment": prose(part.comment) if part.comment.strip() else "",
         "lines": text.rstrip().split("\n") if code and text.strip() else [],
         "prose": "" if code else prose_of(part.answer.text),
@@ -218,17 +218,23 @@ def _shown(part: Part) -> dict[str, Any]:
 def _standing(part: Part) -> tuple[str, str, str, str, str]:
     """Kind, sign, points in few and in more words, and what is to be said."""
     finding, points = part.finding, f"{part.points:g}"
-    said = finding.message
+    sentence = finding.message
     if part.score is not None:
         kind = "right" if part.score >= part.points else "part" if part.score > 0 else "none"
         sign = {"right": "✓", "part": "◐", "none": "✗"}[kind]
         short = f"{part.score:g} of {points}"
         if part.finding.status == NOT_GRADED:
-            said = ""  # a person has graded it since
-        return kind, sign, short, f"{short} points", said
+            sentence = ""  # a person has graded it since
+        return kind, sign, short, f"{short} points", sentence
     if finding.status == NOT_GRADED:
-        return ("missing", "–", "not graded", f"Not graded, {points} points", f"{_sentence(said)} This is not a zero.")
-    return "waits", "…", f"waiting, {points}", f"Waiting for a person, {points} points", said
+        return (
+            "missing",
+            "–",
+            "not graded",
+            f"Not graded, {points} points",
+            f"{_sentence(sentence)} This is not a zero.",
+        )
+    return "waits", "…", f"waiting, {points}", f"Waiting for a person, {points} points", sentence
 
 
 def _sentence(text: str) -> str:
@@ -247,11 +253,11 @@ def _picture(part: Part) -> dict[str, Any]:
     nothing: dict[str, Any] = {"plot": None, "value": "", "example": ""}
     question = part.question
     if part.finding.example == PASSES:
-        said = (
+        sentence = (
             visible(part.finding.message)
             + "\nOn the example of check your numbers are right; on other inputs they are not."
         )
-        return nothing | {"said": said}
+        return nothing | {"said": sentence}
     example = public_example.read_example(part.finding.example)
     if example is None:
         return nothing

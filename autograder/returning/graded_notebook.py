@@ -51,23 +51,23 @@ class Answer(NamedTuple):
 def answers(submission: Submission) -> dict[str, Answer]:
     """The answer to each question."""
     released = _released_cells()
-    found = {name: _answer_to(name, submission) or Answer() for name in ASKED}
-    return {name: _without(released[name], answer) for name, answer in found.items()}
+    texts = {name: _answer_to(name, submission) or Answer() for name in ASKED}
+    return {name: _without(released[name], answer) for name, answer in texts.items()}
 
 
 def answers_in(notebook: Any) -> dict[str, Answer]:
     """The answers that ``rebuilt`` put into a notebook, as ``answers`` gives them."""
-    found = dict.fromkeys(ASKED, Answer())
+    texts = dict.fromkeys(ASKED, Answer())
     released = _released_cells()
     for cell in notebook.cells:
         name = cell.metadata.get("nbgrader", {}).get("grade_id", "")
-        if name in found:
+        if name in texts:
             attached = [bundle["image/png"] for bundle in cell.get("attachments", {}).values()]
             text = cell.source
             for number in range(len(attached), 0, -1):
                 text = text.removesuffix(PICTURE.format(number))
-            found[name] = _without(released[name], Answer(text, tuple(attached)))
-    return found
+            texts[name] = _without(released[name], Answer(text, tuple(attached)))
+    return texts
 
 
 def rebuilt(submission: Submission | None, findings: Mapping[str, Finding]) -> Any:
@@ -180,8 +180,8 @@ def _without(released: str, answer: Answer) -> Answer:
 def _outputs(finding: Finding, question: str) -> list[Any]:
     """What nbgrader reads points from, and a person why: text, then the points."""
     points = score(QUESTIONS[question], finding)
-    said = finding.message if points is not None else f"Not graded: {finding.message}"
-    outputs = [nbformat.v4.new_output("stream", name="stdout", text=said + "\n")]
+    sentence = finding.message if points is not None else f"Not graded: {finding.message}"
+    outputs = [nbformat.v4.new_output("stream", name="stdout", text=sentence + "\n")]
     if points is not None:
         outputs.append(nbformat.v4.new_output("execute_result", {"text/plain": f"{points:g}"}, execution_count=None))
     return outputs

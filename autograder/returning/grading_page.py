@@ -87,10 +87,10 @@ def page(groups: Mapping[tuple[str, Answer], list[str]], given: Mapping[tuple[st
 def rubric(question: str) -> Rubric:
     """The rubric in the model answer of the source: what, a colon, points, a full stop."""
     text = re.sub(r"^\*\*Model answer\.\*\*\s*", "", graded_notebook.model_answers()[question])
-    model, _, said = text.partition("**Rubric.**")
-    found = list(ITEM.finditer(" ".join(said.split())))
-    items = [(each["what"], float(each["points"])) for each in found if not each["limit"]]
-    return Rubric(model.strip(), items, [each[0].strip() for each in found if each["limit"]])
+    model, _, text_of_rubric = text.partition("**Rubric.**")
+    matches = list(ITEM.finditer(" ".join(text_of_rubric.split())))
+    items = [(each["what"], float(each["points"])) for each in matches if not each["limit"]]
+    return Rubric(model.strip(), items, [each[0].strip() for each in matches if each["limit"]])
 
 
 def _question(
@@ -121,9 +121,9 @@ def _answers(
         for student in who:
             by_mark[given.get((student, question), Mark(None, ""))].append(student)
         for mark, students in by_mark.items():
-            said = (question, answer, *([mark] if len(by_mark) > 1 else []))
+            entry = (question, answer, *([mark] if len(by_mark) > 1 else []))
             yield {
-                "key": hashlib.sha256(repr(said).encode(errors="replace")).hexdigest()[:16],
+                "key": hashlib.sha256(repr(entry).encode(errors="replace")).hexdigest()[:16],
                 "students": students,
                 "html": html,
                 "pictures": [image for image in drawn if image],

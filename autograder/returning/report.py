@@ -51,7 +51,7 @@ def write_report(out: Path, back: Sequence[Returned]) -> None:
 
 def report(back: Sequence[Returned], attention: Sequence[tuple[str, str, str]]) -> str:
     """The report as HTML; ``attention`` holds (student, question, what), as ``attention.csv`` does."""
-    found = items(back)
+    answered = items(back)
     code = [question.name for question in ALL if question.kind != "written"]
     totals = [("Code", *_totals(back, code))]
     if any(part.score is not None and part.finding.status == BY_HAND for each in back for part in each.parts):
@@ -68,8 +68,8 @@ def report(back: Sequence[Returned], attention: Sequence[tuple[str, str, str]]) 
             enough=ENOUGH,
             weak=WEAK,
             totals=[_distribution(*total) for total in totals],
-            items=[_item(item) for item in found],
-            weakest=[_item(item) for item in found if item.weak],
+            items=[_item(item) for item in answered],
+            weakest=[_item(item) for item in answered if item.weak],
             mistakes=list(_mistakes(back)),
             attention=_attention(back, attention),
             frame=svg,
@@ -85,7 +85,7 @@ def items(back: Sequence[Returned]) -> list[Item]:
     """
     scores = [{part.question.name: part.score for part in each.parts} for each in back]
     code = [question.name for question in ALL if question.kind != "written"]
-    found = []
+    in_order = []
     for index, question in enumerate(ALL):
         parts = [each.parts[index] for each in back]
         have = [part.score for part in parts if part.score is not None]
@@ -96,8 +96,8 @@ def items(back: Sequence[Returned]) -> list[Item]:
         rest = [sum(row[name] or 0.0 for name in among if name != question.name) for row in whole]
         right = sum(points >= question.points for points in have)
         waiting = len(parts) - len(have) - missing
-        found.append(Item(question, have, waiting, missing, right, correlation(own, rest), len(whole)))
-    return found
+        in_order.append(Item(question, have, waiting, missing, right, correlation(own, rest), len(whole)))
+    return in_order
 
 
 def correlation(a: Sequence[float], b: Sequence[float]) -> float:
@@ -178,11 +178,11 @@ def _signed(value: float) -> str:
 def _mistakes(back: Sequence[Returned]) -> Iterator[dict[str, Any]]:
     """For each question, which mistakes were made, the most frequent first."""
     for index, question in enumerate(ALL):
-        made = Counter(mistake for each in back for mistake in single(each.parts[index].finding.mistake))
-        rows = sorted(made.items(), key=lambda row: (-row[1], row[0]))
+        counts = Counter(mistake for each in back for mistake in single(each.parts[index].finding.mistake))
+        rows = sorted(counts.items(), key=lambda row: (-row[1], row[0]))
         if rows:
-            said = [(_said(mistake), count, f"{count / len(back):.0%}") for mistake, count in rows]
-            yield {"id": question.name, "title": question.title, "rows": said}
+            sentences = [(_said(mistake), count, f"{count / len(back):.0%}") for mistake, count in rows]
+            yield {"id": question.name, "title": question.title, "rows": sentences}
 
 
 def _said(mistake: str) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 import adamw_pset
 from adamw_pset.off_limits import HARMLESS, LIBRARIES, OPTIMIZERS, OURS
 from autograder.assignment.places import AUTOGRADER
-from autograder.confined.lockdown import CELL
+from autograder.confined.lockdown import SCRATCH
 
 PACKAGE = Path(adamw_pset.__file__).parent
 HIDDEN = (*LIBRARIES, "adamw_pset", "autograder", "nbgrader")  # packages that an answer cannot import
@@ -62,12 +62,12 @@ def stub(source: Path, module: str) -> str:
     lines = ["from adamw_pset.off_limits import OffLimits, refusal"]
     for node in ast.parse(source.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
-            said = f"raise OffLimits(refusal({f'{module}.{node.name}'!r}))"
+            refuse = f"raise OffLimits(refusal({f'{module}.{node.name}'!r}))"
             if isinstance(node, ast.FunctionDef):
-                lines.append(f"def {node.name}(*args, **kwargs): {said}")
+                lines.append(f"def {node.name}(*args, **kwargs): {refuse}")
                 continue
             lines.append(f"class {node.name}:")
-            lines.append(f"    def __init__(self, *args, **kwargs): {said}")
+            lines.append(f"    def __init__(self, *args, **kwargs): {refuse}")
             lines.append("    def __class_getitem__(cls, item): return cls")
         elif isinstance(node, ast.Assign):
             lines += [f"{target.id} = []" for target in node.targets if isinstance(target, ast.Name)]
@@ -87,10 +87,10 @@ def bubblewrap(folder: Path) -> list[str]:
         "C.UTF-8",
         "--setenv",
         "HOME",
-        CELL,
+        SCRATCH,
         "--setenv",
         "TMPDIR",
-        CELL,
+        SCRATCH,
         "--setenv",
         "OMP_NUM_THREADS",
         "1",
@@ -103,7 +103,7 @@ def bubblewrap(folder: Path) -> list[str]:
         "/dev",
         *_bounded(),
         "--tmpfs",
-        CELL,
+        SCRATCH,
         "--dir",
         "/room",
     ]
@@ -116,7 +116,7 @@ def bubblewrap(folder: Path) -> list[str]:
     for place in homes:
         command += ["--ro-bind", place, place]
     if not any(Path(place).is_relative_to("/tmp") for place in homes):
-        command += ["--symlink", CELL, "/tmp"]
+        command += ["--symlink", SCRATCH, "/tmp"]
     site = _site_packages()
     for library in OPTIMIZERS:
         for path in (_path(library), f"{_path(library)}.py"):
@@ -129,7 +129,7 @@ def bubblewrap(folder: Path) -> list[str]:
         if (site / library).is_dir():
             command += ["--ro-bind", str(folder / "empty"), str(site / library)]
     command += ["--ro-bind", str(folder / "code"), "/room"]
-    return [*command, "--chdir", CELL, "--remount-ro", "/", "--remount-ro", "/dev", "--"]
+    return [*command, "--chdir", SCRATCH, "--remount-ro", "/", "--remount-ro", "/dev", "--"]
 
 
 def _bounded() -> list[str]:

@@ -84,10 +84,10 @@ def _uninterrupted() -> Iterator[None]:
 
 def _said(line: Connection) -> Any:
     """A result, or None where a process says that it is ready."""
-    said = line.recv()
-    if isinstance(said, SandboxError):
-        raise said
-    return said
+    message = line.recv()
+    if isinstance(message, SandboxError):
+        raise message
+    return message
 
 
 def _serve(line: Connection, parent: int, make: Callable[[], Sandbox], function: Callable[[Sandbox, Any], Any]) -> None:

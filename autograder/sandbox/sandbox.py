@@ -131,7 +131,7 @@ class Sandbox:
             session.close()
 
     def _session(self) -> Session:
-        """A new cell, from a new worker if this one is gone or cannot nest cells."""
+        """A new child, from a new worker if this one is gone or cannot give its children namespaces."""
         if not self._nested:
             self._restart()
         try:
@@ -192,8 +192,8 @@ class Sandbox:
         except (OSError, messages.Malformed):
             self._process.kill()
             assert self._process.stderr is not None
-            said = self._process.stderr.read().decode(errors="replace").strip()
-            raise SandboxError(f"the worker did not start: {said[-500:] or 'no word from it'}") from None
+            last_words = self._process.stderr.read().decode(errors="replace").strip()
+            raise SandboxError(f"the worker did not start: {last_words[-500:] or 'no word from it'}") from None
 
     def _stop(self) -> None:
         if self._control is not None:
@@ -288,7 +288,7 @@ class Session:
             self.receive(messages.Locked)
         except Stopped as stop:
             self.close()
-            raise SandboxError(f"a cell could not be locked: {stop.event}") from None
+            raise SandboxError(f"a child could not be locked in: {stop.event}") from None
 
     def introduced(self) -> Answer:
         """The answer as something that ``observe`` can call."""

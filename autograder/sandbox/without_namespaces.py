@@ -4,7 +4,7 @@ Gradescope runs one submission in one container, as root, and Docker refuses wha
 takes bubblewrap's arguments, puts the worker's files where they would have been mounted, shuts
 ``/autograder`` (answers, seed, results, submission) to everyone but root, and starts the worker as a user
 who owns nothing and has never been before.  A process of root's stays behind, and when the worker ends, which it
-does after each answer, ends every process of that user and removes its files: what a cell leaves running
+does after each answer, ends every process of that user and removes its files: what a child leaves running
 can reach no other answer.  ``lockdown`` does the rest, as always: limits, no privileges, no new processes, no
 sockets.  What is lost against bubblewrap: the student's code sees the container's other readable files.
 
@@ -46,8 +46,8 @@ ARGUMENTS = {
     "--ro-bind": 2,
 }
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
-# Not dumpable, the worker and a cell's parent keep their memory from a cell, which has the same user.
-# The cell, two forks below the worker, is dumpable again: it may write to its own files in /proc.
+# Not dumpable, the worker and a child's parent keep their memory from the child, which has the same user.
+# The child, two forks below the worker, is dumpable again: it may write to its own files in /proc.
 FIRST = f"""
 import ctypes, os
 prctl, forks = ctypes.CDLL(None).prctl, []
@@ -71,29 +71,29 @@ class Room(NamedTuple):
 
 def room(arguments: list[str]) -> Room:
     """The meaning of bubblewrap's arguments; raises ``ValueError`` for one that is not known here."""
-    made = Room([], [], {"PATH": "/usr/bin:/bin"}, "/", [])
+    asked = Room([], [], {"PATH": "/usr/bin:/bin"}, "/", [])
     while arguments and arguments[0] != "--":
         option, arguments = arguments[0], arguments[1:]
         if option not in ARGUMENTS:
             raise ValueError(f"{option} is not known here: {', '.join(ARGUMENTS)}")
         values, arguments = arguments[: ARGUMENTS[option]], arguments[ARGUMENTS[option] :]
         if option == "--ro-bind":
-            made.binds.append((values[0], values[1]))
+            asked.binds.append((values[0], values[1]))
         elif option == "--tmpfs":
-            made.folders.append(values[0])
+            asked.folders.append(values[0])
         elif option == "--setenv":
-            made.environment[values[0]] = values[1]
+            asked.environment[values[0]] = values[1]
         elif option == "--chdir":
-            made = made._replace(folder=values[0])
-    return made._replace(command=arguments[1:])
+            asked = asked._replace(folder=values[0])
+    return asked._replace(command=arguments[1:])
 
 
-def furnish(made: Room) -> None:
+def furnish(asked: Room) -> None:
     """Put files where they would have been mounted, and shut what a student must not see."""
-    for source, target in made.binds:
+    for source, target in asked.binds:
         if not os.path.exists(target) or not os.path.samefile(source, target):
             _copy(Path(source), Path(target))
-    for folder in made.folders:
+    for folder in asked.folders:
         Path(folder).mkdir(mode=0o755, parents=True, exist_ok=True)
     HOME.chmod(0o700)
 
@@ -118,18 +118,18 @@ def main() -> None:
     """Furnish the room and become the worker in it, as a user of its own.  Does not return."""
     if os.getuid() != 0 or not (HOME / "run_autograder").exists():
         sys.exit("this stands in for bubblewrap in a container of Gradescope, as root, and nowhere else")
-    made = room(sys.argv[1:])
-    furnish(made)
-    os.chdir(made.folder)
+    asked = room(sys.argv[1:])
+    furnish(asked)
+    os.chdir(asked.folder)
     os.setsid()
     user = next(user for user in (*USERS[os.getpid() % len(USERS) :], *USERS) if not processes((user,)))
     stay_behind(user)
     resource.setrlimit(resource.RLIMIT_NPROC, (PROCESSES, PROCESSES))
     become(user)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0)
-    program = made.command.index("-c") + 1
-    made.command[program] = FIRST + made.command[program]
-    os.execve(made.command[0], made.command, made.environment)
+    program = asked.command.index("-c") + 1
+    asked.command[program] = FIRST + asked.command[program]
+    os.execve(asked.command[0], asked.command, asked.environment)
 
 
 def become(user: int) -> None:
@@ -178,13 +178,13 @@ def end(user: int) -> None:
 
 def processes(users: Container[int]) -> list[int]:
     """The processes of these users, as far as they are alive."""
-    found = []
+    numbers = []
     for status in Path("/proc").glob("[0-9]*/status"):
         with contextlib.suppress(OSError):  # it has just ended
             state = dict(line.split(":\t", 1) for line in status.read_text().splitlines() if ":\t" in line)
             if int(state["Uid"].split()[0]) in users and state["State"][0] not in "ZX":
-                found.append(int(status.parent.name))
-    return found
+                numbers.append(int(status.parent.name))
+    return numbers
 
 
 if __name__ == "__main__":

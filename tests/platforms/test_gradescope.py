@@ -144,7 +144,7 @@ def adamw(theta, grad, state, *, lr, weight_decay, beta1=0.9, beta2=0.999, eps=1
         "answers": lambda: Path("/autograder/source/adamw_pset/optimizers/__init__.py").read_text(),
         "results": lambda: Path("/autograder/results/results.json").write_text("{}"),
         "list": lambda: os.listdir("/autograder"),
-        "cell": lambda: Path("/cell/left").write_text("x"),
+        "cell": lambda: Path("/scratch/left").write_text("x"),
         "fork": os.fork,
         "program": lambda: os.execv("/bin/true", ["true"]),
         "network": socket.socket,
@@ -236,7 +236,7 @@ def test_the_stand_in_knows_what_the_sandbox_asks_for(tmp_path: Path) -> None:
     from autograder.sandbox.mounts import bubblewrap
 
     made = without_namespaces.room([*bubblewrap(tmp_path)[1:], "python", "-c", "x"])
-    assert (made.folder, made.folders, made.command) == ("/cell", ["/cell"], ["python", "-c", "x"])
+    assert (made.folder, made.folders, made.command) == ("/scratch", ["/scratch"], ["python", "-c", "x"])
     assert (str(tmp_path / "code"), "/room") in made.binds
     with pytest.raises(ValueError, match="--share-net is not known here"):
         without_namespaces.room(["--share-net", "--", "true"])
