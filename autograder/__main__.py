@@ -126,6 +126,13 @@ def parser() -> Parser:
         default="visible",
         help="when students see points and sentences (default: visible)",
     )
+    scope.add_argument(
+        "--memory",
+        type=_megabytes,
+        default=gradescope.MEMORY,
+        metavar="MB",
+        help=f"that an answer may have; less for a small container (default: {gradescope.MEMORY})",
+    )
     demo = commands.add_parser("demo", help="make, grade and give back a small course to look at")
     demo.set_defaults(run=_demo)
     demo.add_argument("folder", type=Path, metavar="DIR", help="where to make it; one of an earlier run is replaced")
@@ -225,6 +232,12 @@ def _jobs(text: str) -> int:
     return int(text)
 
 
+def _megabytes(text: str) -> int:
+    if not text.isdecimal() or not 64 <= int(text) <= 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} should be a whole number from 64 to 65536")
+    return int(text)
+
+
 def _release(arguments: argparse.Namespace) -> None:
     from autograder.assignment.release import release  # needs nbgrader
 
@@ -254,7 +267,7 @@ def _add_to(arguments: argparse.Namespace) -> None:
 def _gradescope(arguments: argparse.Namespace) -> None:
     if arguments.file.suffix != ".zip":
         raise ValueError(f"{arguments.file} should end in .zip")
-    names = gradescope.archive(arguments.file, arguments.visibility)
+    names = gradescope.archive(arguments.file, arguments.visibility, arguments.memory)
     print(f"Wrote {len(names)} files to {arguments.file}, the answers and the seed among them: keep it")
 
 

@@ -146,11 +146,11 @@ def hide() -> None:
             _mount("tmpfs", folder, "tmpfs", MS_NOSUID | MS_NODEV | MS_RDONLY, "size=4k")
 
 
-def limit(already: int, seconds: int) -> None:
-    """Limits on CPU time (``seconds``), address space (beyond the ``already`` used bytes), files and core dumps."""
+def limit(space: int, seconds: int) -> None:
+    """Limits on CPU time (``seconds``), address space (``space`` bytes in all), files and core dumps."""
     for what, value in (
         (resource.RLIMIT_CPU, seconds),
-        (resource.RLIMIT_AS, already + MEMORY),
+        (resource.RLIMIT_AS, space),
         (resource.RLIMIT_FSIZE, FILE_SIZE),
         (resource.RLIMIT_NOFILE, 64),
         (resource.RLIMIT_CORE, 0),

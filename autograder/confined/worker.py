@@ -39,12 +39,15 @@ THREADS = 64  # that a child may have: the kernel limits memory, and a thread ne
 
 
 def main() -> None:
-    """Serve on the socket whose number is the argument, until it closes."""
+    """Serve on the socket whose number is the first argument, until it closes.
+
+    The others: whether this is confined, and how many megabytes a child may have.
+    """
     control = socket.socket(fileno=int(sys.argv[1]))
     torch.set_num_threads(1)
     refuse_fused_kernels()
     warm_up()
-    confined, nested = sys.argv[2] == "confined", _nests()
+    confined, nested, memory = sys.argv[2] == "confined", _nests(), int(sys.argv[3]) * lockdown.MEGABYTE
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children's parents are reaped by the kernel
     settle()
     messages.send(control, messages.Hello(nested))
@@ -54,7 +57,7 @@ def main() -> None:
             return
         if os.fork() == 0:
             control.close()
-            watch(socket.socket(fileno=descriptors[0]), confined, nested)
+            watch(socket.socket(fileno=descriptors[0]), confined, nested, memory)
         os.close(descriptors[0])
 
 
@@ -100,7 +103,7 @@ def settle() -> None:
 # --- the parent of a child: trusted, and out of the student's reach -----------------------------------
 
 
-def watch(connection: socket.socket, confined: bool, nested: bool) -> None:
+def watch(connection: socket.socket, confined: bool, nested: bool, memory: int) -> None:
     """Fork the child, wait for its end or end it, and report how it ended.  Does not return."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
@@ -110,7 +113,7 @@ def watch(connection: socket.socket, confined: bool, nested: bool) -> None:
             lockdown.separate()
         child = os.fork()
         if child == 0:
-            lock_and_serve(connection, confined, nested)
+            lock_and_serve(connection, confined, nested, memory)
         messages.send(connection, messages.Died(_end_of(child, connection, proc)))
     finally:
         os._exit(0)
@@ -152,7 +155,7 @@ def _nests() -> bool:
 # --- the child -----------------------------------------------------------------------------------------
 
 
-def lock_and_serve(connection: socket.socket, confined: bool, nested: bool) -> None:
+def lock_and_serve(connection: socket.socket, confined: bool, nested: bool, memory: int) -> None:
     """Lock this process in and answer the grader.  Does not return."""
     code = 1
     try:
@@ -170,7 +173,7 @@ def lock_and_serve(connection: socket.socket, confined: bool, nested: bool) -> N
         if nested:
             lockdown.hide()
         os.chdir(lockdown.SCRATCH if confined else "/tmp")
-        lockdown.limit(already, RUN_SECONDS)
+        lockdown.limit(already + memory, RUN_SECONDS)
         if confined:
             lockdown.renounce()
         line = socket.socket(fileno=number)

@@ -33,7 +33,8 @@ from autograder.sandbox.sandbox import Sandbox, SandboxError, missing
 
 HARNESS = Path(__file__).with_name("harness")
 VISIBILITIES = ("visible", "after_due_date", "after_published", "hidden")  # of a test, in Gradescope's words
-VISIBILITY_FILE = "visibility.txt"
+CHOSEN = "chosen.json"  # what the instructor chose: visibility, memory
+MEMORY = 1024  # megabytes of an answer, beside what the grader has
 
 
 def results(findings: Mapping[str, Finding], visibility: str = "visible") -> dict[str, Any]:
@@ -73,16 +74,16 @@ def _said(findings: Mapping[str, Finding], lost: list[str]) -> str:
 
 def run(root: Path) -> dict[str, Any]:
     """Grade the submission under ``root``, laid out as ``/autograder``, and write its results."""
+    chosen = json.loads((root / "source" / CHOSEN).read_text(encoding="utf-8"))
     try:
         if reason := missing():
             raise SandboxError(reason)
-        with Sandbox() as box:
+        with Sandbox(memory=chosen["memory"]) as box:
             findings, *_ = grade_folder(root / "submission", student(root), secret_seed(), box, {})
     except SandboxError as error:
         reason = f"the sandbox did not start, and without it nothing is run: {error}"
         findings = {question.name: Finding(NOT_GRADED, "", reason) for question in ALL}
-    chosen = root / "source" / VISIBILITY_FILE
-    outcome = results(findings, chosen.read_text(encoding="utf-8").strip() if chosen.exists() else VISIBILITIES[0])
+    outcome = results(findings, chosen["visibility"])
     write_whole(root / "results" / "results.json", json.dumps(outcome, indent=1, ensure_ascii=False))
     return outcome
 
@@ -94,8 +95,10 @@ def student(root: Path) -> str:
     return " ".join(sorted(str(user.get("email") or user.get("id")) for user in users)) or "gradescope"
 
 
-def archive(target: Path, visibility: str = "visible") -> list[str]:
-    """Write the autograder's zip file; the names in it.  ``visibility`` is one of ``VISIBILITIES``.
+def archive(target: Path, visibility: str = "visible", memory: int = MEMORY) -> list[str]:
+    """Write the autograder's zip file; the names in it.
+
+    ``visibility`` is one of ``VISIBILITIES``, ``memory`` the megabytes that an answer may have.
 
     It holds the reference answers and the course's seed: it is for the instructor's upload, and for no
     one else.
@@ -106,7 +109,7 @@ def archive(target: Path, visibility: str = "visible") -> list[str]:
     contents["requirements.txt"] = "\n".join(
         [*project["dependencies"], *project["optional-dependencies"]["grading"], ""]
     ).encode()
-    contents[VISIBILITY_FILE] = f"{visibility}\n".encode()
+    contents[CHOSEN] = json.dumps({"visibility": visibility, "memory": memory}).encode()
     contents[SEED_FILE] = f"{secret_seed()}\n".encode()
     contents |= {str(path.relative_to(base)): path.read_bytes() for base, path in _packed()}
     target.parent.mkdir(parents=True, exist_ok=True)

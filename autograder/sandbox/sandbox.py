@@ -22,7 +22,7 @@ import pandas as pd
 from torch import Tensor
 
 from adamw_pset.checks.run_answer import Stopped
-from autograder.confined import messages
+from autograder.confined import lockdown, messages
 from autograder.sandbox.mounts import boot, bubblewrap, stage
 
 # Seconds for an answer's calls all together, for a cell of a notebook, and for the whole of a run; the worker's own
@@ -73,11 +73,13 @@ class Answer(NamedTuple):
 class Sandbox:
     """A worker in bubblewrap; a context manager.  ``confined=False`` leaves bubblewrap away.
 
+    An answer may have ``memory`` megabytes beside what the worker has.
+
     Entering it raises ``SandboxError`` where the worker does not start.  A worker that dies is replaced.
     """
 
-    def __init__(self, confined: bool = True) -> None:
-        self.confined = confined
+    def __init__(self, confined: bool = True, memory: int = lockdown.MEMORY // lockdown.MEGABYTE) -> None:
+        self.confined, self._memory = confined, memory
         clear_away()
         self._folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         self._claim = os.open(self._folder, os.O_RDONLY)
@@ -173,6 +175,7 @@ class Sandbox:
                 boot(self._folder, self.confined),
                 str(number),
                 "confined" if self.confined else "open",
+                str(self._memory),
             ]
             if self.confined:
                 command = [*bubblewrap(self._folder), *command]

@@ -242,17 +242,18 @@ def test_the_stand_in_knows_what_the_sandbox_asks_for(tmp_path: Path) -> None:
         without_namespaces.room(["--share-net", "--", "true"])
 
 
-def test_visibility_is_packed_and_no_student_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_chosen_is_packed_and_no_student_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("submitted/ada/explore_Adam/explore_Adam.ipynb", "grades/grades.csv", "gradebook.db", "ids.csv"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("ada's own words")
-    names = gradescope.archive(tmp_path / "g.zip", "after_published")
+    names = gradescope.archive(tmp_path / "g.zip", "after_published", 256)
     assert not [name for name in names if re.search(r"submitted|grades/|gradebook|ids\.csv", name)]
     with zipfile.ZipFile(tmp_path / "g.zip") as file:
-        assert file.read(gradescope.VISIBILITY_FILE) == b"after_published\n"
+        assert json.loads(file.read(gradescope.CHOSEN)) == {"visibility": "after_published", "memory": 256}
         assert not any(b"ada's own words" in file.read(name) for name in names)
     (tmp_path / "root" / "source").mkdir(parents=True)
-    (tmp_path / "root" / "source" / gradescope.VISIBILITY_FILE).write_text("hidden\n")
+    chosen = {"visibility": "hidden", "memory": 256}
+    (tmp_path / "root" / "source" / gradescope.CHOSEN).write_text(json.dumps(chosen))
     monkeypatch.setattr(gradescope, "missing", lambda: "no sandbox here")
     assert {test["visibility"] for test in gradescope.run(tmp_path / "root")["tests"]} == {"hidden"}

@@ -662,3 +662,11 @@ def test_a_cell_that_cannot_be_locked_is_our_fault_and_not_graded(
 def test_one_worker_an_answer_where_cells_do_not_nest(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(box, "_nested", False)
     assert grade_one(box, "adamw", RIGHT["adamw"]).message == "Right."
+
+
+@pytest.mark.parametrize(("memory", "mistake"), [(64, "out_of_memory"), (512, "")])
+def test_an_answer_has_the_memory_that_was_chosen(memory: int, mistake: str) -> None:
+    """A right answer that holds 200 MB for a moment."""
+    source = RIGHT["adamw"].replace("    t = state.t", "    held = bytearray(200 << 20)\n    t = state.t", 1)
+    with Sandbox(memory=memory) as chosen:
+        assert grade_one(chosen, "adamw", source).mistake == mistake
