@@ -155,7 +155,6 @@ def adamw(theta, grad, state, *, lr, weight_decay, beta1=0.9, beta2=0.999, eps=1
         "source": lambda: "bias_correction" in textbook() or 1 / 0,
         "survivor": lambda: [pid for pid in os.listdir("/proc") if pid.isdigit()
                              and os.stat("/proc/" + pid).st_uid in set(range(62182, 64182)) - {os.getuid()}][0],
-        "left file": lambda: open("/tmp/survived").close(),
         "reached": lambda: open("/tmp/reached").close(),
     }
     won = []

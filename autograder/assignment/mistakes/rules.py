@@ -318,20 +318,6 @@ RULE_MISTAKES = (
         ),
     ),
     mistake(
-        "largest_v_kept",
-        "v keeps the largest g² there has been: it is an average, and forgets.",
-        (ADAMS, [{"v": "state.v + (g**2 - state.v) * (g**2 > state.v)"}]),
-        (
-            ADAMS,
-            [
-                {
-                    "v": "beta2 * state.v + (1 - beta2) * g**2 + (state.v - beta2 * state.v - (1 - beta2) * g**2) "
-                    "* (state.v > beta2 * state.v + (1 - beta2) * g**2)"
-                }
-            ],
-        ),
-    ),
-    mistake(
         "state_ignored",
         "What the state remembers is not used: m and v go on from the m and v of the step before.",
         (SGDW, [{"m": "beta1 * g"}]),
