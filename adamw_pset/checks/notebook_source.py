@@ -202,7 +202,7 @@ def _shell(name: Callable[[], str]) -> Iterator[Any]:
     config = Config()
     config.HistoryManager.enabled = False
     alone = not InteractiveShell.initialized()
-    with tempfile.TemporaryDirectory() as home:
+    with tempfile.TemporaryDirectory(prefix="ipython-") as home:
         make = InteractiveShell.instance if alone else InteractiveShell
         shell = make(config=config, ipython_dir=home)
         shell.compile.get_code_name = lambda *_: name()

@@ -268,7 +268,7 @@ ATTACKS = {
     "finding what others left": (
         "",
         rule(
-            "import os\nif os.listdir() or os.listdir('/dev/shm'): raise AssertionError('REACHED', str(os.listdir()))"
+            "import os\nleft = [name for name in os.listdir() if not name.startswith('ipython-')] + os.listdir('/dev/shm')\nif left: raise AssertionError('REACHED', str(left))"
         ),
     ),
     "other processes": (
