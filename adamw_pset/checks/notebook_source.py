@@ -22,6 +22,7 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
+import torch
 
 from adamw_pset.checks import stand_ins
 
@@ -67,6 +68,7 @@ class NotebookRun:
             used = lambda: self._stood_in.add(self._cell)  # noqa: E731
             stack.enter_context(stand_ins.placed(self.check, self.questions, lambda: self._answering, used))
             stack.enter_context(silent())
+            stack.callback(torch.set_default_dtype, torch.get_default_dtype())
             self._stack = stack.pop_all()
         return self
 

@@ -162,7 +162,7 @@ def _matrices(theta: list[Tensor]) -> list[Tensor]:
 
 def _beside(theta: list[Tensor], values: list[float]) -> list[Tensor]:
     """One value a run, for each parameter in a shape (runs, 1, ...) that broadcasts with it."""
-    column = torch.tensor(values, device=theta[0].device)
+    column = torch.tensor(values, device=theta[0].device, dtype=torch.float32)
     return [column.reshape(-1, *[1] * (W.ndim - 1)) for W in theta]
 
 

@@ -44,7 +44,7 @@ class StackedMLP:
 
     def init(self, generator: torch.Generator) -> list[Tensor]:
         """Initial weights of one run: normal with variance 2/inputs (He et al., 2015)."""
-        return [math.sqrt(2 / n) * torch.randn(n, k, generator=generator) for n, k in self.shapes]
+        return [math.sqrt(2 / n) * torch.randn(n, k, generator=generator, dtype=torch.float32) for n, k in self.shapes]
 
     def logits(self, theta: list[Tensor], x: Tensor) -> Tensor:
         """Logits (runs, batch, classes) for inputs ``x`` (runs, batch, ...)."""

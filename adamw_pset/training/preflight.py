@@ -79,9 +79,9 @@ def _try(step: Stepper, shapes: Iterable[tuple[int, ...]]) -> tuple[Tensor | Non
 def _two_steps(step: Stepper, shape: tuple[int, ...]) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     theta: Tensor
-    theta, *gradients = torch.randn(3, 3, *shape, generator=generator)
-    lr = torch.tensor([0.1, 0.01, 0.001]).reshape(3, *[1] * len(shape))
-    lam = torch.tensor([0.01, 0.1, 0.001]).reshape(3, *[1] * len(shape))
+    theta, *gradients = torch.randn(3, 3, *shape, generator=generator, dtype=torch.float32)
+    lr = torch.tensor([0.1, 0.01, 0.001], dtype=theta.dtype).reshape(3, *[1] * len(shape))
+    lam = torch.tensor([0.01, 0.1, 0.001], dtype=theta.dtype).reshape(3, *[1] * len(shape))
     state: Any = State.zeros(theta)
     for g in gradients:
         arguments = {"theta": theta, "grad": g, "lr": lr, "its decay": lam, "the state": state}

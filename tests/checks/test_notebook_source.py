@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from adamw_pset.checks.notebook_answers import load_notebook
 from adamw_pset.checks.notebook_slice import by_itself
@@ -98,6 +99,13 @@ def test_the_functions_of_a_cell_that_cannot_be_read_say_so(tmp_path: Path, caps
     command = ["heatmaps", "--rules", str(path), "--optimizers", "adamw", "--out", str(tmp_path)]
     assert main([*command, "--grid", "2", "--seeds", "1"]) == 2
     assert "cell 2: SyntaxError: '(' was never closed" in capsys.readouterr().err
+
+
+def test_a_notebook_that_changes_torch_s_type_changes_it_for_itself(tmp_path: Path) -> None:
+    found = load_notebook(
+        notebook(tmp_path, "import torch\ntorch.set_default_dtype(torch.float64)", "x = torch.ones(1)")
+    )
+    assert (found["x"].dtype, torch.get_default_dtype()) == (torch.float64, torch.float32)
 
 
 def test_sources_can_be_shown(tmp_path: Path) -> None:

@@ -26,10 +26,11 @@ CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u200b\ud
 COMMANDS = [["grade", "in", "--jobs", "2"], ["grade", "in"], ["feedback", "in", "--marks", "marks.csv"]]
 COMMANDS += [["grading", "in"], ["export", "csv"], ["export", "moodle"], ["export", "marks"]]
 MEASURED = """
-import resource, sys
+import re, resource, sys
 from autograder.__main__ import main
 code = main(sys.argv[1:])
-print("PEAK", max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+own = int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])  # ru_maxrss begins at the parent's
+print("PEAK", max(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
 sys.exit(code)
 """
 

@@ -21,7 +21,7 @@ from adamw_pset import sweep as public_sweep
 from adamw_pset.data import Data, make_data
 from adamw_pset.rule import Rule
 from adamw_pset.table import COLUMNS, KEY, METRICS, MOTION, TableError, join, read_table, write_table
-from adamw_pset.training import workers
+from adamw_pset.training import processes, workers
 from adamw_pset.training.loop import length, turn
 from adamw_pset.training.sweep import sweep
 
@@ -94,7 +94,7 @@ def test_sweep_is_a_loop_over_runs(rule: Rule, decay_name: str, scale_invariant:
 
 @pytest.mark.parametrize(("threads", "block"), [(1, 100), (1, 5), (2, 2), (2, 1), (3, 100)])
 def test_blocks_do_not_change_results(threads: int, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "cores", lambda: threads)
+    monkeypatch.setattr(processes, "cores", lambda: threads)
     one_by_one = pd.concat([run(lrs=[lr], seeds=[seed], block=1) for lr in LRS for seed in (0, 1, 2)])
     together = run(seeds=3, block=block)  # with one thread and a block of 100: all seeds in one block
     same(together, one_by_one.sort_values(KEY, ignore_index=True))
@@ -129,6 +129,16 @@ def test_data_may_differ_by_seed() -> None:
     assert sorted(set(calls)) == [0, 7]
     same(table[table["seed"] == 0].reset_index(drop=True), run(seeds=1, data=make(0)))
     assert table.attrs["data"]["new_each_seed"]
+
+
+@pytest.mark.parametrize("rule", [O.sgdw, O.adam_l2])
+def test_another_type_by_default_changes_nothing(rule: Rule) -> None:
+    table = run(rule)
+    torch.set_default_dtype(torch.float64)
+    try:
+        same(run(rule), table)
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def test_diverged_runs_are_marked() -> None:
@@ -305,7 +315,7 @@ def after(calls: float) -> Rule:
 
 
 def test_an_interrupted_sweep_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "cores", lambda: 1)
+    monkeypatch.setattr(processes, "cores", lambda: 1)
     save, whole = tmp_path / "runs.csv", run(after(math.inf), block=3)
     per_block = 2 * 5 * 3  # epochs, batches, weight matrices
     with pytest.raises(KeyboardInterrupt):
