@@ -78,8 +78,9 @@ class StackedMLP:
 
         gradient = [self._through_last(theta[-1], _product(a.mT, delta.mT), factor)]
         delta = delta.mT
-        for W_above, a, a_below in zip([*theta[1:-1], W][::-1], inputs[::-1], inputs[-2::-1], strict=False):
-            delta = torch.ops.aten.threshold_backward(_product(delta, W_above.mT), a, 0)  # through ReLU
+        above = [*map(_transposed, theta[1:-1]), W.mT]
+        for W_above, a, a_below in zip(above[::-1], inputs[::-1], inputs[-2::-1], strict=False):
+            delta = _through_relu(_product(delta, W_above), a)
             if self.scale_invariant:
                 delta = _through_norm(delta, *norms.pop())
             gradient.append(_product(a_below.mT, delta))
@@ -110,6 +111,17 @@ def _product(a: Tensor, b: Tensor) -> Tensor:
         with np.errstate(all="ignore"):  # a run that diverges is marked at its end
             return torch.from_numpy(np.matmul(a.numpy(), b.numpy()))
     return torch.bmm(a, b)
+
+
+def _transposed(W: Tensor) -> Tensor:
+    """Each Wᵀ, laid out anew on a CPU: a product whose right operand alone is transposed is slow in OpenBLAS."""
+    return torch.from_numpy(np.ascontiguousarray(W.mT.numpy())) if W.device.type == "cpu" else W.mT
+
+
+def _through_relu(delta: Tensor, a: Tensor) -> Tensor:
+    """From the gradient in a ReLU's output ``a`` to the gradient in its input, in place."""
+    torch.ops.aten.threshold_backward.grad_input(delta, a, 0, grad_input=delta)
+    return delta
 
 
 def _logits(a: Tensor, W: Tensor) -> Tensor:
