@@ -16,6 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from adamw_pset.data import Data
+from adamw_pset.training.workers import fitting
+
 LOGIT_SCALE = 4.0  # how confident the last layer can be, since the length of its weights is fixed
 NORM_EPS = 1e-12  # so small that the length of the weights really does not matter
 
@@ -89,6 +92,10 @@ class StackedMLP:
     def total_loss(self, logits: Tensor, y: Tensor) -> Tensor:
         """Cross-entropy of each run, (runs,), summed over its examples in float64."""
         return F.cross_entropy(logits.mT, y, reduction="none").sum(1, dtype=torch.float64)
+
+    def block(self, data: Data, batch_size: int, device: str) -> int:
+        """How many runs to train together."""
+        return fitting(sum(n * k for n, k in self.shapes), device)
 
     def _last(self, W: Tensor) -> tuple[Tensor, Tensor | None]:
         """The last matrix as it is used, and the factor on it if there is one."""

@@ -16,11 +16,11 @@ from torch.func import functional_call, grad, vmap
 
 from adamw_pset.data import Data
 from adamw_pset.training.loop import INIT, stream
-from adamw_pset.training.workers import BLOCK
+from adamw_pset.training.workers import fitting
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 # Numbers that a block may hold at a time: parameters, what a rule makes of them, and activations.
-MEMORY = {"cpu": 1 << 23, "cuda": 1 << 30}
+MEMORY = {"cpu": 1 << 21, "cuda": 1 << 30}
 _seeding = threading.Lock()  # torch's own generator is one for all threads
 
 
@@ -69,7 +69,7 @@ class StackedModule:
         with torch.autograd.graph.saved_tensors_hooks(count, lambda t: t):
             self.loss(_fresh(self.make, 0)(x), y)
         parameters = sum(map(math.prod, self.shapes.values()))
-        return max(1, min(BLOCK[device], MEMORY[device] // (8 * parameters + saved)))
+        return max(1, min(fitting(parameters, device), MEMORY[device] // (8 * parameters + saved)))
 
     def _named(self, theta: list[Tensor]) -> dict[str, Tensor]:
         return dict(zip(self.shapes, theta, strict=True))

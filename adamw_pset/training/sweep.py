@@ -44,7 +44,7 @@ from adamw_pset.training.mlp import StackedMLP
 from adamw_pset.training.preflight import stepper
 from adamw_pset.training.processes import at_hand
 from adamw_pset.training.stacked_module import Loss, StackedModule, stack_module
-from adamw_pset.training.workers import BLOCK, Workers, cut
+from adamw_pset.training.workers import Workers, cut
 from adamw_pset.validate import file_name, one_of, whole
 
 
@@ -104,8 +104,7 @@ def sweep(
     by_seed = data_of_seeds(data, seeds, whole("batch_size", batch_size))
     net = network(by_seed[seeds[0]], batch_size, width, scale_invariant, model, loss)
     task = make_task(rule, hyper, net, by_seed, epochs, batch_size, schedule, where)
-    most = net.block(by_seed[seeds[0]], batch_size, where.type) if isinstance(net, StackedModule) else BLOCK[where.type]
-    most = most if block is None else whole("block", block)
+    most = net.block(by_seed[seeds[0]], batch_size, where.type) if block is None else whole("block", block)
     settings = {
         "version": version("adamw-pset"),
         "data": _data_settings(data, by_seed),

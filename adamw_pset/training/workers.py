@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import cloudpickle
@@ -22,7 +23,9 @@ from threadpoolctl import threadpool_limits
 from adamw_pset.training.fingerprint import installed
 from adamw_pset.training.loop import Run, Task, train
 
-BLOCK = {"cpu": 36, "cuda": 4096}  # runs trained together: on a CPU, 24 to 48 are alike, and 108 leave its caches
+CACHE_SIZE = Path("/sys/devices/system/cpu/cpu0/cache/index2/size")  # of a core's second level, on Linux
+CACHE = 1 << 20  # bytes, where that is unknown or less: smaller blocks lose to Python
+MANY = 4096  # runs trained together on a GPU
 SMALLEST = 18  # runs, below which a block is not cut for the sake of keeping what is done
 TURNS = 4  # blocks for each worker, at least, where finished blocks are kept
 
@@ -40,6 +43,23 @@ class Workers(Protocol):
     def train(self, task: Task, blocks: list[list[Run]], done: Done) -> Generator[pd.DataFrame, None, None]:
         """The table of each block as it is done.  Closed, it stops what it can."""
         ...
+
+
+def fitting(parameters: int, device: str) -> int:
+    """How many runs of so many ``parameters`` to train together.
+
+    On a CPU their parameters fill the second-level cache of a core: the fastest blocks at every width
+    that was measured (docs/benchmarks.md).
+    """
+    return max(1, round(_cache() / 4 / parameters)) if device == "cpu" else MANY
+
+
+def _cache() -> int:
+    """The bytes of a core's second-level cache, where the system tells them."""
+    try:
+        return max(CACHE, 1024 * int(CACHE_SIZE.read_text(encoding="ascii").strip().removesuffix("K")))
+    except (OSError, ValueError):
+        return CACHE
 
 
 def cut(runs: list[Run], most: int, workers: int, keep: bool) -> list[list[Run]]:

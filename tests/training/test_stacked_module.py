@@ -22,7 +22,6 @@ from adamw_pset.table import TableError
 from adamw_pset.training.loop import BATCHES, INIT, stream
 from adamw_pset.training.stacked_module import MEMORY, stack_module
 from adamw_pset.training.sweep import sweep
-from adamw_pset.training.workers import BLOCK
 
 README = Path(__file__).parents[2] / "README.md"
 DIGITS = load_digits_data()
@@ -104,8 +103,7 @@ def test_the_memory_of_a_block_is_bounded() -> None:
         made = lambda: nn.Sequential(nn.Linear(6, width), nn.Linear(width, 4))  # noqa: E731
         return stack_module(made, F.cross_entropy, DATA, 32).block(DATA, 32, "cpu")
 
-    assert wide(8) == BLOCK["cpu"]
-    assert wide(10_000) == MEMORY["cpu"] // (8 * 110_004 + 32 * 10_006 + 10_000 * 4 + 32 * 5 + 1)
+    assert wide(1000) == MEMORY["cpu"] // (8 * 11_004 + 32 * 1006 + 1000 * 4 + 32 * 5 + 1) > 1
     assert wide(200_000) == 1
 
 

@@ -484,6 +484,28 @@ def test_other_seeds_join_a_saved_table_and_each_seed_s_data_is_known(tmp_path: 
     assert set(together.attrs["data"]["hash"]) == {"0", "1", "2"}
 
 
+@pytest.mark.parametrize(
+    ("cache", "parameters", "device", "runs"),
+    [
+        ("1024K", 7296, "cpu", 36),
+        ("2048K", 7296, "cpu", 72),
+        ("512K", 7296, "cpu", 36),
+        ("no number", 7296, "cpu", 36),
+        (None, 7296, "cpu", 36),
+        ("1024K", 78_336, "cpu", 3),
+        ("1024K", 10**9, "cpu", 1),
+        ("1024K", 7296, "cuda", 4096),
+    ],
+)
+def test_the_parameters_of_a_block_fill_the_cache(
+    cache: str | None, parameters: int, device: str, runs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "CACHE_SIZE", tmp_path / "size")
+    if cache is not None:
+        (tmp_path / "size").write_text(f"{cache}\n", encoding="ascii")
+    assert workers.fitting(parameters, device) == runs
+
+
 def test_few_runs_are_cut_finer_where_they_are_kept() -> None:
     runs = [workers.Run(0.1, 0.1, seed) for seed in range(144)]
     sizes = {keep: [len(b) for b in workers.cut(runs, 72, 2, keep)] for keep in (False, True)}
