@@ -132,7 +132,7 @@ def comparison(folder: Path, size: int) -> str:
 def grade(submitted: Path, out: Path) -> Run:
     """``python -m autograder grade`` from its start to its end."""
     command = [sys.executable, "-m", "autograder", "grade", str(submitted), "--out", str(out)]
-    run = timed([*command, "--jobs", str(JOBS)], ROOT)
+    run = timed([*command, "--jobs", str(JOBS)], submitted.parent)
     if not (out / "grades.csv").exists():
         raise RuntimeError(f"grading failed: {run.said[-1000:]}")
     return run
@@ -146,7 +146,6 @@ def nbgrader(course: Path, step: str) -> Run:
 def timed(command: Sequence[str], folder: Path) -> Run:
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "ADAMW_PSET_SEED_FILE": str(Path(tempfile.gettempdir(), "grading-benchmark-seed.txt")),
         "PYTHONPATH": str(ROOT),
     }
     with tempfile.TemporaryFile() as said:

@@ -43,10 +43,12 @@ def main() -> None:
     if arguments.grow:
         print(json.dumps([1e6 * contestants.ours(**json.loads(arguments.grow)), peak_megabytes()]))
         return
-    text = f"{machine()}\n\n{comparison()}\n\n{growth()}\n"
-    print(text)
+    parts = []
+    for part in (machine, comparison, growth):
+        parts.append(part())
+        print(parts[-1], end="\n\n", flush=True)
     if arguments.write:
-        keep(text, "<!-- measured -->", "<!-- end -->")
+        keep("\n\n".join(parts), "<!-- measured -->", "<!-- end -->")
 
 
 def comparison() -> str:

@@ -79,14 +79,16 @@ def test_killed_and_interrupted_it_goes_on_and_leaves_nothing_behind(
     submitted: Path, undisturbed: tuple[bytes, bytes], tmp_path: Path, box: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Kill -9 of the whole group, then ctrl-C; each time the next run goes on."""
-    out, seed, temporary = tmp_path / "out", tmp_path / "seed.txt", tmp_path / "tmp"
-    seed.write_text(SEED)
+    out, temporary = tmp_path / "out", tmp_path / "tmp"
+    (tmp_path / "seed.txt").write_text(SEED)
     temporary.mkdir()
-    environment = os.environ | {"ADAMW_PSET_SEED_FILE": str(seed), "TMPDIR": str(temporary)}
+    environment = os.environ | {"TMPDIR": str(temporary)}
     command = [sys.executable, "-m", "autograder", "grade", str(submitted), "--out", str(out), "--jobs", "2"]
     before = 0
     for number in (signal.SIGKILL, signal.SIGINT):
-        running = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, start_new_session=True)
+        running = subprocess.Popen(
+            command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, start_new_session=True
+        )
         while journalled(out) <= before:
             assert running.poll() is None, running.stderr and running.stderr.read()
             time.sleep(0.02)
