@@ -6,6 +6,7 @@ import base64
 import contextlib
 import html
 import io
+import sys
 from collections.abc import Callable, Iterator
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,12 @@ def kindly() -> Iterator[None]:
         raise Told("Stopped. Finished runs are kept: run this cell again, and it goes on from there.") from None
     except (ValueError, TypeError) as error:
         raise Told(" ".join(str(error).split())) from error
+
+
+def say(text: str) -> None:
+    """Print ``text``, with "?" in the place of what the encoding of the screen does not have."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    print(text.encode(encoding, "replace").decode(encoding))
 
 
 def in_notebook() -> bool:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import subprocess
+import sys
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -11,8 +14,7 @@ from typing import Any
 from adamw_pset.checks.notebook_file import Notebook, load
 from adamw_pset.checks.notebook_slice import Ambiguous, by_itself
 from adamw_pset.checks.notebook_source import NotebookRun
-from adamw_pset.checks.run_answer import observe
-from adamw_pset.checks.verdicts import Verdict, judge, numbers
+from adamw_pset.checks.verdicts import Verdict, numbers, tried
 
 
 class _Found(KeyboardInterrupt):
@@ -29,8 +31,7 @@ def notebook_verdicts(notebook: Notebook) -> dict[str, Verdict]:
 
     def look(question: str, answer: Any) -> None:
         if question not in verdicts or verdicts[question].mistake:
-            worked = asked[question]
-            verdict = judge(worked, observe(worked["kind"], worked["inputs"], answer))
+            verdict = tried(question, answer)
             if not verdict.mistake or verdicts.get(question, verdict).mistake == "open":
                 verdicts[question] = verdict
             verdicts.setdefault(question, verdict)
@@ -44,6 +45,18 @@ def notebook_verdicts(notebook: Notebook) -> dict[str, Verdict]:
                     look(question, answer)
     _warn(run)
     return {question: verdicts[question] for question in asked}
+
+
+def in_another_process(path: Path) -> dict[str, Verdict]:
+    """``notebook_verdicts`` of a file, in a Python of its own: nothing of the running one is touched.
+
+    Raises ``ValueError`` if a cell ends that Python.
+    """
+    command = [sys.executable, "-m", __spec__.name, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="ascii", check=False)
+    if done.returncode:
+        raise ValueError(f"{path.name} could not be read to its end ({done.stderr.strip().rpartition(chr(10))[2]})")
+    return {question: Verdict(*verdict) for question, verdict in json.loads(done.stdout).items()}
 
 
 def load_notebook(path: str | Path, names: Collection[str] = ()) -> dict[str, Any]:
@@ -67,8 +80,7 @@ def _one(notebook: Notebook, name: str) -> Any:
     answers: list[Any] = []
 
     def look(question: str, answer: Any) -> None:
-        worked = asked[question]
-        if question == name and not judge(worked, observe(worked["kind"], worked["inputs"], answer)).mistake:
+        if question == name and not tried(question, answer).mistake:
             answers.append(answer)
             raise _Found
 
@@ -96,3 +108,8 @@ def _warn(run: NotebookRun) -> None:
         if isinstance(error, NotImplementedError):  # a question that is open
             continue
         warnings.warn(f"cell {number}: {type(error).__name__}: {error}", stacklevel=3)
+
+
+if __name__ == "__main__":
+    with warnings.catch_warnings(action="ignore"):
+        print(json.dumps(notebook_verdicts(load(sys.argv[1]))))

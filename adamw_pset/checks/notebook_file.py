@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -40,9 +39,12 @@ class Notebook:
 
     def unchecked(self, questions: Iterable[str]) -> dict[int, str]:
         """The cells of questions that no cell checks: each stands for its check."""
-        text = "\n".join(cell.text for cell in self.cells if cell.kind == "code")
-        left = [name for name in questions if not re.search(rf"\bcheck\(\s*['\"]{name}['\"]", text)]
-        return {number: name for name in left for number in self.own(name)}
+        return {number: name for name in questions if not self.checks(name) for number in self.own(name)}
+
+    def checks(self, question: str) -> list[int]:
+        """The numbers of the cells that check ``question``."""
+        call = re.compile(rf"\bcheck\(\s*['\"]{question}['\"]")
+        return [number for number, text in self.code() if call.search(text)]
 
 
 def load(path: str | Path) -> Notebook:
@@ -87,27 +89,6 @@ def parse(data: bytes) -> Notebook:
         raise ValueError("the notebook has no cells")
     version = re.findall(r"\d+", str(_table(metadata.get("language_info")).get("version", "")))
     return Notebook(tuple(cells), tuple(int(number[:9]) for number in version[:2]), pictures)
-
-
-def this_notebook(namespace: Mapping[str, Any]) -> Path | None:
-    """The file of the running notebook, from its ``globals()``; None if it cannot be told."""
-    told = namespace.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
-    file = Path(Path(str(told or "")).name)  # a kernel works in the notebook's folder
-    return file if file.suffix == ".ipynb" and file.is_file() else None
-
-
-def is_open(text: str) -> bool:
-    """Whether a written answer is empty, or still the placeholder."""
-    return text.strip().strip("*").rstrip(".").strip() in ("", PLACEHOLDER)
-
-
-def written_answers(notebook: Notebook) -> dict[str, str]:
-    """Of each written question of a notebook: "answered" or "open"."""
-    states: dict[str, str] = {}
-    for cell in notebook.cells:
-        if cell.id.startswith("written_") and states.get(cell.id) != "answered":
-            states[cell.id] = "open" if is_open(cell.text) else "answered"
-    return states
 
 
 def _table(value: Any) -> dict[str, Any]:

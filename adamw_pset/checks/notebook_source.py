@@ -81,7 +81,7 @@ class NotebookRun:
             yield number
             self._cell = number
             if error := _run_cell(self._shell, source):
-                told = _syntax_error(source) if isinstance(error, SyntaxError) else None
+                told = syntax_error(source) if isinstance(error, SyntaxError) else None
                 self.failed[number] = (told or error).with_traceback(None)
                 if self._uses_made_up_tables(source):
                     self._stood_in.add(number)
@@ -163,23 +163,7 @@ def _raises(number: int, error: SyntaxError) -> Callable[..., Any]:
     return function
 
 
-def failed_to_run(name: str) -> SyntaxError | None:
-    """In a notebook: why the last cell run that defines the function ``name`` could not be read, if so.
-
-    The kernel still has the function of the run before, or none.
-    """
-    try:
-        from IPython.core.getipython import get_ipython
-    except ImportError:
-        return None
-    shell = get_ipython()
-    for source in reversed(shell.user_ns.get("In", []) if shell else []):
-        if defines(source, name):
-            return _syntax_error(source)
-    return None
-
-
-def _syntax_error(source: str) -> SyntaxError | None:
+def syntax_error(source: str) -> SyntaxError | None:
     """Why Python cannot read a cell, in the words of Python rather than IPython's."""
     from IPython.core.inputtransformer2 import TransformerManager
 

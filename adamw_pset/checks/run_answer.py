@@ -41,6 +41,7 @@ ERRORS = {
 OF_NUMPY = ("must be Tensor, not numpy.ndarray", "'numpy.ndarray' object has no attribute", "not numpy.float64")
 
 
+PRINTED = 2000  # letters of what a call prints that are kept
 ANEW = " Besides, what is made anew in every call begins from nothing: m and v stand in the state, and go on in it."
 
 
@@ -57,6 +58,7 @@ class Observation(NamedTuple):
     records: list[Record]
     event: Event | None = None  # stopped the trial
     remarks: tuple[Event, ...] = ()  # matter even if the numbers are right
+    printed: str = ""  # in the first call, as far as it is kept
 
 
 class Stopped(Exception):
@@ -69,6 +71,11 @@ class Stopped(Exception):
 
 def observe(kind: str, inputs: Sequence[Input], answer: Any) -> Observation:
     """What ``answer`` does on ``inputs``; ``kind`` is rule, function or counterexample."""
+    with first_prints() as printed:
+        return _seen(kind, inputs, answer)._replace(printed=printed.text)
+
+
+def _seen(kind: str, inputs: Sequence[Input], answer: Any) -> Observation:
     if answer is None or answer is ...:
         return Observation([], Event("open"))
     if kind == "counterexample" and not callable(answer):
@@ -267,14 +274,38 @@ def _fault(M: Array, thetas: Array) -> Event | None:
 # --- calling a student's function ----------------------------------------------------------------
 
 
+class Prints(io.TextIOBase):
+    """Keeps the first letters of what is printed."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def write(self, text: str) -> int:
+        self.text += text[: max(0, PRINTED - len(self.text))]
+        return len(text)
+
+
+_first: list[Prints] = []  # takes what the next call prints
+
+
+@contextlib.contextmanager
+def first_prints() -> Iterator[Prints]:
+    """What the first answer prints that is called in here."""
+    _first.append(Prints())
+    try:
+        yield _first[-1]
+    finally:
+        _first.clear()
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Neither prints nor warnings of an answer count."""
+    """Neither prints nor warnings of an answer are seen; ``first_prints`` keeps some."""
     with (
         warnings.catch_warnings(),
         np.errstate(all="ignore"),
-        contextlib.redirect_stdout(io.StringIO()),
-        contextlib.redirect_stderr(io.StringIO()),
+        contextlib.redirect_stdout(_first.pop() if _first else Prints()),
+        contextlib.redirect_stderr(Prints()),
     ):
         warnings.simplefilter("ignore")
         yield

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
@@ -18,12 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adamw_pset.checks.diagnosis import diagnose
-from adamw_pset.checks.notebook_file import load, this_notebook, written_answers
-from adamw_pset.checks.notebook_source import failed_to_run
+from adamw_pset.checks.notebook_file import load
+from adamw_pset.checks.notebook_live import failed_to_run, graded_otherwise, note_runs, this_notebook
+from adamw_pset.checks.notebook_written import states
 from adamw_pset.checks.run_answer import Array, Event, Observation, Record, argument, observe
-from adamw_pset.display import in_notebook, show
+from adamw_pset.display import in_notebook, say, show
 
 WIDTH = 88  # of a message: JupyterLab breaks longer lines in the middle of words
+LINES = 5  # of what an answer prints
 MOST_SAID, JOIN = 3, "+"  # mistakes that are named at once; what stands between their ids
 COUNTS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven")
 ALIAS = (
@@ -63,17 +66,19 @@ class NotAnswered(CheckFailed):
 
 
 class Verdict(NamedTuple):
-    """What is to be said of an answer: the mistake's id ("" if right) and the sentence."""
+    """What is to be said of an answer: the mistake's id ("" if right), the sentence, and what it printed."""
 
     mistake: str
     sentence: str
+    printed: str = ""
 
 
 def check(question: str, answer: Any) -> None:
     """Print that ``answer`` is right, or raise ``CheckFailed`` with the mistake's name.
 
-    ``answer`` is the function that the question asks for.  In a notebook, a rule that fails is drawn
-    beside the right one.  Raises ``ValueError`` for a question that does not exist.
+    ``answer`` is the function that the question asks for; what it prints in its first call is shown.  In a
+    notebook, a rule that fails is drawn beside the right one, and it is told where the notebook's file has
+    another answer that would be graded.  Raises ``ValueError`` for a question that does not exist.
     """
     worked = _worked(question)
     if error := failed_to_run(question):
@@ -83,8 +88,12 @@ def check(question: str, answer: Any) -> None:
         )
     observation = observe(worked["kind"], worked["inputs"], answer)
     verdict = judge(worked, observation)
+    for line in printed_lines(observation.printed):
+        say(line)
     if not verdict.mistake:
-        print(f"✓ {question}: right.")
+        say(f"✓ {question}: right.")
+        if words := graded_otherwise(question, lambda other: not tried(question, other).mistake):
+            say("\n".join(wrap(f"But {words}", WIDTH)))
         return
     if verdict.mistake == "open":
         raise NotAnswered(f"○ {question}: {verdict.sentence} Fill in its cell and run it, then run this one again.")
@@ -94,16 +103,26 @@ def check(question: str, answer: Any) -> None:
 
 
 def open_questions() -> dict[str, Any]:
-    """Each function that the problem set asks for, as it is before it is written."""
+    """Each function that the problem set asks for, as it is before it is written.
+
+    In a notebook, ``check`` and ``summary`` know from here on which cells have run.
+    """
+    note_runs()
     return dict.fromkeys(_asked(), ...)
 
 
+def tried(question: str, answer: Any) -> Verdict:
+    """The verdict on one answer.  Raises ``ValueError`` for a question that does not exist."""
+    worked = _worked(question)
+    seen = observe(worked["kind"], worked["inputs"], answer)
+    return judge(worked, seen)._replace(printed=seen.printed)
+
+
 def verdicts(namespace: Mapping[str, Any]) -> dict[str, Verdict]:
-    """The verdict on each code question, from a notebook's ``globals()``."""
-    return {
-        question: judge(worked, observe(worked["kind"], worked["inputs"], namespace.get(question)))
-        for question, worked in _asked().items()
-    }
+    """The verdict on each code question, from a notebook's ``globals()``: "not_run" where it has no function yet."""
+    found = {question: tried(question, namespace.get(question)) for question in _asked()}
+    unwritten = [name for name in found if namespace.get(name) is None or namespace[name] is ...]
+    return found | dict.fromkeys(unwritten, Verdict("not_run", ""))
 
 
 def _asked() -> dict[str, Any]:
@@ -111,12 +130,16 @@ def _asked() -> dict[str, Any]:
 
 
 def report(verdicts: Mapping[str, Verdict], written: Mapping[str, str]) -> str:
-    """What is answered and what is not, a line a question, as text.
+    """What is answered and what is not, a line a question, as text, and what the answers print.
 
-    ``found`` is from ``verdicts``, ``written`` from ``notebook_file.written_answers``.
+    ``verdicts`` is from the function of this name or ``notebook_verdicts``, ``written`` from
+    ``notebook_written.states``.
     """
-    marks = {"": "✓ right", "open": "○ open"}
-    lines = [f"{name:26}{marks.get(v.mistake, f'✗ {v.sentence}')}" for name, v in verdicts.items()]
+    marks = {"": "✓ right", "open": "○ open", "not_run": "○ not run yet"}
+    lines = []
+    for name, verdict in verdicts.items():
+        lines.append(f"{name:26}{marks.get(verdict.mistake, f'✗ {verdict.sentence}')}")
+        lines += printed_lines(verdict.printed)
     lines += [f"{name:26}{'✓' if state == 'answered' else '○'} {state}" for name, state in written.items()]
     right = sum(not verdict.mistake for verdict in verdicts.values())
     answered = sum(state == "answered" for state in written.values())
@@ -126,14 +149,39 @@ def report(verdicts: Mapping[str, Verdict], written: Mapping[str, str]) -> str:
     return "\n".join([*lines, total])
 
 
+def printed_lines(text: str) -> list[str]:
+    """What an answer printed in its first call: a few lines for a screen, every letter of them visible."""
+    rows = text.expandtabs(4).splitlines()
+    cut = [row if len(row) <= WIDTH - 8 else f"{row[: WIDTH - 9]}…" for row in rows[:LINES]]
+    shown = ["".join(c if c.isprintable() else ascii(c)[1:-1] for c in row) for row in cut]
+    more = ["…"] if len(rows) > LINES else []
+    return ["    printed in the first call:", *(f"        {row}" for row in [*shown, *more])] if rows else []
+
+
 def summary(namespace: Mapping[str, Any]) -> None:
-    """Print ``report`` for the running notebook, from its ``globals()``; written answers as last saved."""
-    file = this_notebook(namespace)
-    print(report(verdicts(namespace), written_answers(load(file)) if file else {}))
-    if file:
-        print(f"Written answers are read from {file} as it was last saved.")
-    else:
-        print("Written answers: save the notebook, and run  adamw-pset check  on its file.")
+    """Print ``report`` for the running notebook, from its ``globals()``.
+
+    It is read from its file as it was last saved, as the grader reads it, in another process.  Where it cannot be
+    told which file that is, only what the kernel holds is reported.
+    """
+    from adamw_pset.checks.notebook_answers import in_another_process  # which needs this module
+
+    here, file = verdicts(namespace), this_notebook(namespace)
+    here = {question: verdict._replace(printed="") for question, verdict in here.items()}
+    try:
+        if file is None:
+            raise ValueError("which file this notebook is cannot be told from here")
+        notebook, saved = load(file), time.strftime("%H:%M:%S", time.localtime(file.stat().st_mtime))
+        there = in_another_process(file)
+    except (ValueError, OSError) as error:
+        say(report(here, {}))
+        say(f"This is what has run in this kernel: {error}. What will be graded is the file. Save it, and type in")
+        say("a terminal, with its name:  adamw-pset check NAME.ipynb  It says what is right, wrong and open there.")
+        return
+    say(report(there, states(notebook.cells, numbers())))
+    say(f"This is {file.name} as it was saved at {saved}, run from top to bottom as the grader does it.")
+    if unsaved := [name for name, verdict in there.items() if verdict.mistake and not here[name].mistake]:
+        say(f"Right in this kernel, and not in that file: {', '.join(unsaved)}. Save, and run this cell again.")
 
 
 def judge(worked: Any, observation: Observation) -> Verdict:
@@ -189,7 +237,7 @@ def single(mistake: str) -> list[str]:
 
 @cache
 def numbers() -> Any:
-    """The stored numbers: sentences by mistake, and by question its inputs and outputs."""
+    """The stored numbers: sentences by mistake, by question its inputs and outputs, and where prose is written."""
     return json.loads(files("adamw_pset.checks").joinpath("worked_numbers.json").read_text(encoding="utf-8"))
 
 

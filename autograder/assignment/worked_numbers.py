@@ -18,11 +18,13 @@ import numpy as np
 import torch
 
 import adamw_pset.checks
+from adamw_pset.checks.notebook_written import TITLE, digest
 from adamw_pset.checks.run_answer import Input, Record, observe
 from adamw_pset.files import write_whole
 from autograder.assignment.answer_sources import ADAMS, DECAY, HOME, LINES, PARTS, compiled, part, reference
 from autograder.assignment.mistakes import SENTENCES, known, wrong_parts
-from autograder.assignment.questions import EVERY, TOLERANCE, Question
+from autograder.assignment.places import SOURCE
+from autograder.assignment.questions import EVERY, QUESTIONS, TOLERANCE, Question
 
 TARGET = Path(adamw_pset.checks.__file__).parent / "worked_numbers.json"
 
@@ -30,8 +32,25 @@ TARGET = Path(adamw_pset.checks.__file__).parent / "worked_numbers.json"
 def build() -> str:
     """The text of the file."""
     questions = {question.name: worked(question) for question in EVERY if question.kind != "written"}
-    text = json.dumps({"sentences": SENTENCES, "questions": questions}, ensure_ascii=False, indent=1)
+    made = {"sentences": SENTENCES, "questions": questions, **places()}
+    text = json.dumps(made, ensure_ascii=False, indent=1)
     return re.sub(r"\[\s+([^][{}]*?)\s+\]", lambda row: f"[{' '.join(row[1].split())}]", text) + "\n"
+
+
+def places() -> dict[str, dict[str, str]]:
+    """The heading of each written question, and of each other cell the title in it, by what stands for its text."""
+    from autograder.assignment.build import instructor_notebook, without_remarks  # which loads nbgrader
+
+    written, given, heading = {}, {}, ""
+    for cell in without_remarks(instructor_notebook(SOURCE.read_text(encoding="utf-8"))).cells:
+        name = cell.metadata.get("nbgrader", {}).get("grade_id", "")
+        if name.startswith("written_"):
+            written[name] = heading
+        elif name not in QUESTIONS:
+            titles = TITLE.findall(cell.source) if cell.cell_type == "markdown" else []
+            heading = titles[-1] if titles else heading
+            given[digest(cell.source)] = titles[-1] if titles else ""
+    return {"written": written, "given": given}
 
 
 def worked(question: Question) -> dict[str, Any]:

@@ -19,7 +19,9 @@ from functools import cache
 from pathlib import Path
 
 from adamw_pset.checks import notebook_file
-from adamw_pset.checks.notebook_file import Cell, Notebook, is_open
+from adamw_pset.checks.notebook_file import Cell, Notebook
+from adamw_pset.checks.notebook_written import written_answer
+from adamw_pset.checks.verdicts import numbers
 from autograder.assignment.places import NAME, RELEASED
 from autograder.assignment.questions import ALL, QUESTIONS
 
@@ -49,13 +51,7 @@ class Submission(Notebook):
 
     def written(self, question: str) -> str | None:
         """The answer to a written question, wherever it was written; None if its cell is gone and nothing is there."""
-        texts = [text for _, id, text in self.cells if id == question]
-        answers = [text.strip() for text in texts if not is_open(text)]
-        if not answers:
-            beside = list(_under_heading(self.cells, question))
-            answers = [text.strip() for text in beside if not is_open(text)]
-            texts += beside
-        return "\n\n".join(dict.fromkeys(answers)) if texts else None
+        return written_answer(self.cells, question, numbers())
 
     def is_answered(self) -> bool:
         """Whether anything answers a question, other than what was released."""
@@ -180,46 +176,8 @@ def _notes(cells: Sequence[Cell]) -> Iterator[str]:
         yield f"no cell with the id of {', '.join(missing) if len(missing) < len(ALL) else 'any question'}"
 
 
-# --- written answers whose cells have lost their ids ---------------------------------------------
-
-
-def _under_heading(cells: Sequence[Cell], question: str) -> Iterator[str]:
-    """The cells of the student's own that are no code and stand under the heading of ``question``, or with it."""
-    given, headings = released()
-    known = set(headings.values())
-    heading = ""
-    for kind, id, text in cells:
-        if kind == "code" or id:
-            continue
-        if text.strip() in given:
-            heading = given[text.strip()] or heading
-            continue
-        titles = [title for title in re.findall(r"^#+ .*", text, re.MULTILINE) if title in known]
-        heading = titles[-1] if titles else heading
-        if heading == headings.get(question):
-            yield text
-
-
 @cache
 def _released_texts() -> frozenset[str]:
     """What the cells of the released notebook say."""
     cells = json.loads(RELEASED.read_text(encoding="utf-8"))["cells"]
     return frozenset("".join(cell["source"]).strip() for cell in cells)
-
-
-@cache
-def released() -> tuple[dict[str, str], dict[str, str]]:
-    """Each markdown cell of the released notebook and its heading, and the heading of each question."""
-    given: dict[str, str] = {}
-    headings: dict[str, str] = {}
-    heading = ""
-    for cell in json.loads(RELEASED.read_text(encoding="utf-8"))["cells"]:
-        text = "".join(cell["source"]).strip()
-        name = cell["metadata"].get("nbgrader", {}).get("grade_id", "")
-        if name.startswith("written_"):
-            headings[name] = heading
-        elif cell["cell_type"] == "markdown":
-            titles = re.findall(r"^#+ .*", text, re.MULTILINE)
-            heading = titles[-1] if titles else heading
-            given[text] = titles[-1] if titles else ""
-    return given, headings

@@ -105,7 +105,8 @@ def test_points_and_credit() -> None:
 )
 def test_right_variants_are_accepted(question: str, answer: Any, capsys: pytest.CaptureFixture[str]) -> None:
     check(question, answer)
-    assert capsys.readouterr().out == f"✓ {question}: right.\n"
+    printed = "    printed in the first call:\n        step 0\n" * (answer is adamw_noisy)
+    assert capsys.readouterr().out == f"{printed}✓ {question}: right.\n"
 
 
 def _good_by_hand(table: Any, threshold: float) -> float:
@@ -220,29 +221,22 @@ def test_in_a_notebook_the_message_is_all_that_is_shown() -> None:
         check("adam", adam)
 
 
-def test_summary_tells_right_wrong_and_open(
+def test_summary_tells_right_wrong_open_and_not_run(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
-    answers = {"adamw": ADAMW, "sgdw": sgd, "adam_l2": skeleton, "counterexample": 3}
-    summary(answers)
-    rows = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()[: len(CODE)])
-    assert set(rows) == set(CODE)
-    assert {name: rows[name][0] for name in ("adamw", "sgdw", "counterexample", "best_accuracy")} == {
-        "adamw": "✓",
-        "sgdw": "✗",
-        "counterexample": "✗",
-        "best_accuracy": "○",
-    }
-    cells = [_written("written_1a_i", "Because."), _written("written_1a_ii", "*Your answer here.*")]
-    Path("mine.ipynb").write_text(json.dumps({"cells": cells}))
-    monkeypatch.setenv("JPY_SESSION_NAME", "/somewhere/else/mine.ipynb")
+    Path("explore_Adam.ipynb").write_text("not this one")
+    answers = {"adamw": ADAMW, "sgdw": sgd, "adam_l2": not_yet, "counterexample": np.eye(2), "good_fraction": ...}
     summary(answers)
     text = capsys.readouterr().out
-    assert "written_1a_i              ✓ answered" in text
-    assert "written_1a_ii             ○ open" in text
-    assert "1 of 9 code answers right, 1 of 2 written answers given" in text
+    rows = dict(line.split(maxsplit=1) for line in text.splitlines()[: len(CODE)])
+    assert set(rows) == set(CODE)
+    assert (rows["adamw"], rows["adam_l2"]) == ("✓ right", "○ open")
+    assert rows["good_fraction"] == rows["best_accuracy"] == "○ not run yet"
+    assert (rows["sgdw"][0], rows["counterexample"][0]) == ("✗", "✗")
+    assert "which file this notebook is cannot be told from here" in text
+    assert "adamw-pset check NAME.ipynb" in text
 
 
 def _written(name: str, text: str) -> dict[str, Any]:
@@ -292,14 +286,11 @@ except CheckFailed as error:
 
 
 def test_check_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def written(name: str, text: str) -> dict[str, Any]:
-        return {"cell_type": "markdown", "source": [text], "metadata": {"nbgrader": {"grade_id": name}}}
-
     code = "def weight_decay_factor(l2, lr):\n    return l2 * lr\ndef counterexample():\n    return None\n"
     cells = [
         {"cell_type": "code", "source": code, "metadata": {}},
-        written("written_1a_i", "The gradient of the penalty is …"),
-        written("written_1a_ii", "*Your answer here.*"),
+        _written("written_1a_i", "The gradient of the penalty is …"),
+        _written("written_1a_ii", "*Your answer here.*"),
     ]
     path = tmp_path / "mine.ipynb"
     path.write_text(json.dumps({"cells": cells}))
@@ -311,14 +302,19 @@ def test_check_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture
         "adamw                     ○ open",
         "written_1a_i              ✓ answered",
         "written_1a_ii             ○ open",
-        "1 of 9 code answers right, 1 of 2 written",
+        "written_2b_i              ○ not found",
+        "1 of 9 code answers right, 1 of 8 written answers given",
     ):
         assert words in printed
     imports = "import numpy as np\nimport torch\nfrom adamw_pset import State\n"
     source = imports + "\n".join(map(textbook, CODE))
     path.write_text(json.dumps({"cells": [{"cell_type": "code", "source": source, "metadata": {}}]}))
+    assert main(["check", str(path)]) == 1  # eight answers are missing
+    assert "9 of 9 code answers right, 0 of 8 written answers given" in capsys.readouterr().out
+    answers = [_written(name, "Because.") for name in numbers()["written"]]
+    path.write_text(json.dumps({"cells": [{"cell_type": "code", "source": source, "metadata": {}}, *answers]}))
     assert main(["check", str(path)]) == 0
-    assert "9 of 9 code answers right" in capsys.readouterr().out
+    assert "9 of 9 code answers right, 8 of 8 written answers given" in capsys.readouterr().out
 
 
 def test_numbers_are_read_once() -> None:
