@@ -1,7 +1,8 @@
-"""What makes two functions the same to a saved table: their source, the values they hold, what they call."""
+"""What makes two functions the same to a saved table: what they do, the values they hold, what they call."""
 
 from __future__ import annotations
 
+import ast
 import dis
 import functools
 import hashlib
@@ -17,10 +18,11 @@ from torch import Tensor
 
 
 def fingerprint(function: Callable[..., Any]) -> str:
-    """A short hash of a function's source, of the values it holds and of the helpers that it calls.
+    """A short hash of what a function does, of the values it holds and of the helpers that it calls.
 
-    Helpers are the functions, classes and constants that it uses from its own module or notebook, or
-    from a module that is not an installed package.  A corrected function is another function.
+    Comments, formatting and docstrings do not count.  Helpers are the functions, classes and constants that it uses
+    from its own module or notebook, or from a module that is not an installed package.  A corrected function is
+    another function.
     """
     return hashlib.sha256(_identity(function, set()).encode()).hexdigest()[:16]
 
@@ -60,10 +62,7 @@ def _identity(value: Any, seen: set[int]) -> str:
 
 
 def _of_function(function: Any, seen: set[int]) -> str:
-    try:
-        text = inspect.getsource(function)
-    except (OSError, TypeError):
-        text = repr(list(map(_bytecode, _codes(function.__code__))))
+    text = _statements(function.__code__) or repr(list(map(_instructions, _codes(function.__code__))))
     held = [cell.cell_contents for cell in function.__closure__ or ()]
     parts = [function.__defaults__, function.__kwdefaults__, held, dict(_helpers(function))]
     return f"{text} {_identity(parts, seen)}"
@@ -98,5 +97,32 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
             yield from _codes(constant)
 
 
-def _bytecode(code: CodeType) -> tuple[Any, ...]:
-    return code.co_code, code.co_names, [c for c in code.co_consts if not inspect.iscode(c)]
+class _Bare(ast.NodeTransformer):
+    """Leaves out docstrings, and other values that stand alone."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        return None if isinstance(node.value, ast.Constant) else node
+
+
+def _statements(code: CodeType) -> str | None:
+    """The source of a ``def``, in one form and without comments, the same in every Python; None if it has none."""
+    try:
+        source = inspect.getsource(code)
+        (node,) = ast.parse(f"if True:\n{source}" if source[0].isspace() else source).body
+    except (OSError, SyntaxError, ValueError):
+        return None
+    if isinstance(node, ast.If):
+        (node,) = node.body
+    same = isinstance(node, ast.FunctionDef) and node.name == code.co_name
+    return ast.unparse(_Bare().visit(node)) if same else None
+
+
+def _instructions(code: CodeType) -> list[Any]:
+    """What the bytecode does: for a lambda, and where there is no source."""
+    steps: list[Any] = [code.co_varnames[: code.co_argcount + code.co_kwonlyargcount], code.co_flags & 0b1111]
+    for instruction in dis.get_instructions(code):
+        value = instruction.argval
+        if isinstance(value, frozenset):
+            value = sorted(map(repr, value))
+        steps.append((instruction.opname, "code" if inspect.iscode(value) else value))
+    return [*steps, code.co_exceptiontable]
