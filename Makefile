@@ -44,7 +44,7 @@ test: .venv/test.done  ## the whole test suite, with linter and type checker
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff format --check --line-length 88 autograder/source/explore_Adam.py
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: .venv/test.done
 	$(BIN)/ruff format $(SOURCES)
