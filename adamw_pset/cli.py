@@ -8,7 +8,7 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -32,31 +32,45 @@ def main(argv: Sequence[str] | None = None) -> int:
     0: it went well; 1: ``check`` found answers that are wrong or open; 2: bad input, with one line on
     stderr; 130: ctrl-C.
     """
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: print(f"adamw-pset: {message}", file=sys.stderr)
+        return run("adamw-pset", parser(), argv)
+
+
+def run(
+    program: str,
+    commands: Parser,
+    argv: Sequence[str] | None,
+    refusals: tuple[type[Exception], ...] = (ValueError, OSError),
+    words: Callable[[str], str] = lambda text: " ".join(text.split()),
+) -> int:
+    """Carry out one of the ``commands``, which sets ``run``; its exit code.
+
+    ``refusals`` are errors that become one line on stderr, in these ``words``.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without ✓ and η gets the verdict all the same
-    arguments = parser().parse_args(argv)
+    arguments = commands.parse_args(argv)
     try:
-        with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_: print(f"adamw-pset: {message}", file=sys.stderr)
-            code = int(arguments.run(arguments) or 0)
-            sys.stdout.flush()
-            return code
+        code = int(arguments.run(arguments) or 0)
+        sys.stdout.flush()
+        return code
     except BrokenPipeError:  # of head and less
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (ValueError, OSError) as error:
-        print(f"adamw-pset {arguments.command}: {_one_line(error)}", file=sys.stderr)
+    except refusals as error:
+        print(f"{program} {arguments.command}: {words(_reason(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nStopped. What was finished is kept; the same command goes on from there.", file=sys.stderr)
         return 130
 
 
-def _one_line(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return " ".join(str(error).split())
+    return str(error)
 
 
 def parser() -> Parser:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from adamw_pset.cli import Parser
+from adamw_pset.cli import Parser, run
 from adamw_pset.files import write_whole
 from autograder.assignment.leaks import Leak
 from autograder.grading import batch, marks
@@ -24,21 +23,7 @@ IDS_HELP = "whose id is whose: a CSV file with the columns student and id, or nb
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command.  0: every submission got its rows; 2: bad input or no sandbox; 130: ctrl-C."""
-    arguments = parser().parse_args(argv)
-    try:
-        code = int(arguments.run(arguments) or 0)
-        sys.stdout.flush()
-        return code
-    except BrokenPipeError:  # of head and less
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except (ValueError, OSError, SandboxError, Leak) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.filename is None else error
-        print(visible(f"autograder {arguments.command}: {reason}"), file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nStopped. What was graded is kept; the same command goes on from there.", file=sys.stderr)
-        return 130
+    return run("autograder", parser(), argv, (ValueError, OSError, SandboxError, Leak), visible)
 
 
 def parser() -> Parser:

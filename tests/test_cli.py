@@ -181,3 +181,9 @@ def test_a_verdict_comes_in_any_encoding(encoding: str) -> None:
     done = subprocess.run(command, capture_output=True, env=os.environ | {"PYTHONIOENCODING": encoding})
     assert done.returncode == 1, done.stderr
     assert b"0 of 9 code answers right" in done.stdout
+
+
+def test_the_instructor_s_words_come_in_any_encoding(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "autograder", "grade", "λ"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    assert (done.returncode, done.stderr[:40]) == (2, b"autograder grade: ? is not a folder: giv")
