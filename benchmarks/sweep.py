@@ -22,7 +22,7 @@ from tqdm import tqdm
 from adamw_pset.files import write_whole
 from adamw_pset.training.workers import cores
 
-RUNS, ROUNDS, GROWTH_ROUNDS, JAX_STEPS = 144, 5, 3, 128
+RUNS, ROUNDS, GROWTH_ROUNDS, JAX_STEPS = 144, 5, 2, 128
 ROOT = Path(__file__).resolve().parents[1]
 JAX_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 CORES = cores()
@@ -94,7 +94,7 @@ def jax() -> dict[str, float]:
 
 
 def growth() -> str:
-    """How time and memory grow: each measured in a process of its own, in turns, the best of three."""
+    """How time and memory grow: each measured in a process of its own, in turns, the best of two."""
     settings = [(what, setting) for what, several in GROWTH.items() for setting in several]
     micro, memory = [float("inf")] * len(settings), [0.0] * len(settings)
     for _ in tqdm(range(GROWTH_ROUNDS), unit=" rounds"):
