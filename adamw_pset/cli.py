@@ -54,7 +54,7 @@ def run(
     arguments = commands.parse_args(argv)
     try:
         code = int(arguments.run(arguments) or 0)
-        sys.stdout.flush()
+        print(end="", flush=True)
         return code
     except BrokenPipeError:  # of head and less
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

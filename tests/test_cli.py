@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pandas as pd
 import pytest
 from helpers.tables import diagonal, table
 
+from adamw_pset.checks import check, summary
 from adamw_pset.cli import main
 from adamw_pset.maps.measures import tuning_card
 from adamw_pset.table import TableError, join, read_table, write_table
@@ -174,13 +176,36 @@ def test_tables_survive_the_disk(tmp_path: Path) -> None:
         join([again, other])
 
 
+PRINTING = "def weight_decay_factor(l2, lr):\n    print('λ_w = η λ_ℓ2')\n    return l2 * lr\n"
+
+
+@pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("encoding", ["cp1252", "cp850", "ascii"])
-def test_a_verdict_comes_in_any_encoding(encoding: str) -> None:
-    program = "import sys; from adamw_pset.cli import main; sys.exit(main(['check', 'explore_Adam.ipynb']))"
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(command, capture_output=True, env=os.environ | {"PYTHONIOENCODING": encoding})
-    assert done.returncode == 1, done.stderr
-    assert b"0 of 9 code answers right" in done.stdout
+def test_a_verdict_comes_in_any_encoding(encoding: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "mine.ipynb"
+    path.write_text(json.dumps({"cells": [{"cell_type": "code", "source": PRINTING}]}))
+    for stream in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, stream, io.TextIOWrapper(io.BytesIO(), encoding=encoding))
+    check("weight_decay_factor", lambda l2, lr: print("λ_w = η λ_ℓ2") or l2 * lr)
+    summary({"weight_decay_factor": lambda l2, lr: l2 + lr})
+    assert main(["check", str(path)]) == 1
+    said = sys.stdout.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
+    assert "weight_decay_factor: right." in said
+    assert said.count("_w = ? ?_?2") == 2
+    assert "0 of 9 code answers right" in said
+    assert "1 of 9 code answers right, 0 of 8 written answers given" in said
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_reader_that_has_gone_away_costs_no_exit_code(tmp_path: Path) -> None:
+    path = tmp_path / "mine.ipynb"
+    path.write_text(json.dumps({"cells": [{"cell_type": "code", "source": "x = 1"}]}))
+    program = f"import sys; from adamw_pset.cli import main; sys.exit(main(['check', {str(path)!r}]))"
+    theirs, ours = os.pipe()
+    os.close(theirs)
+    done = subprocess.run([sys.executable, "-c", program], stdout=ours, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(ours)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
 
 
 def test_the_instructor_s_words_come_in_any_encoding(tmp_path: Path) -> None:

@@ -175,8 +175,10 @@ def summary(namespace: Mapping[str, Any]) -> None:
         there = in_another_process(file)
     except (ValueError, OSError) as error:
         say(report(here, {}))
-        say(f"This is what has run in this kernel: {error}. What will be graded is the file. Save it, and type in")
-        say("a terminal, with its name:  adamw-pset check NAME.ipynb  It says what is right, wrong and open there.")
+        what = (
+            f"This is what has run in this kernel: {error}. What is graded is the file: save it, and type in a terminal"
+        )
+        say("\n".join([*wrap(what, WIDTH), "    adamw-pset check NAME.ipynb"]))
         return
     say(report(there, states(notebook.cells, numbers())))
     say(f"This is {file.name} as it was saved at {saved}, run from top to bottom as the grader does it.")

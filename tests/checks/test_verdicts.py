@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -235,7 +236,7 @@ def test_summary_tells_right_wrong_open_and_not_run(
     assert (rows["adamw"], rows["adam_l2"]) == ("✓ right", "○ open")
     assert rows["good_fraction"] == rows["best_accuracy"] == "○ not run yet"
     assert (rows["sgdw"][0], rows["counterexample"][0]) == ("✗", "✗")
-    assert "which file this notebook is cannot be told from here" in text
+    assert "which file this notebook is cannot be told from here" in " ".join(text.split())
     assert "adamw-pset check NAME.ipynb" in text
 
 
@@ -315,6 +316,39 @@ def test_check_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture
     path.write_text(json.dumps({"cells": [{"cell_type": "code", "source": source, "metadata": {}}, *answers]}))
     assert main(["check", str(path)]) == 0
     assert "9 of 9 code answers right, 8 of 8 written answers given" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("program", "rows"),
+    [
+        ("print('here')", ["here"]),
+        ("print('η\\tλ')", ["η   λ"]),
+        ("print('\\x1b[2J\\u202eabc\\x07')", ["\\x1b[2J\\u202eabc\\x07"]),
+        ("print('a\\rb\\u2028c', end='')", ["a", "b", "c"]),
+        ("print('x' * 10_000_000)", ["x" * (verdicts.WIDTH - 9) + "…"]),
+        ("for k in range(10**5): print(k)", ["0", "1", "2", "3", "4", "…"]),
+        ("print('\\ud800')", ["\\ud800"]),
+        ("print()", [""]),
+        ("import sys; sys.stderr.write('no')", []),
+        ("print('before it fails'); 1 / 0", ["before it fails"]),
+    ],
+)
+def test_what_an_answer_prints_in_its_first_call_is_shown(
+    program: str, rows: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    body = f"    if calls:\n        print('not this')\n    else:\n        calls.append(1)\n        exec({program!r})\n"
+    source = f"calls = []\ndef weight_decay_factor(l2, lr):\n{body}    return l2 * lr\n"
+    namespace: dict[str, Any] = {}
+    exec(source, namespace)
+    with contextlib.suppress(CheckFailed):
+        check("weight_decay_factor", namespace["weight_decay_factor"])
+    told = capsys.readouterr().out
+    (tmp_path / "mine.ipynb").write_text(json.dumps({"cells": [{"cell_type": "code", "source": source}]}))
+    main(["check", str(tmp_path / "mine.ipynb")])
+    for text in (told, capsys.readouterr().out):
+        before, _, after = text.partition("    printed in the first call:\n")
+        assert [line[8:] for line in after.splitlines() if line.startswith("        ")] == rows
+        assert "not this" not in before
 
 
 def test_numbers_are_read_once() -> None:
