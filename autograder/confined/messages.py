@@ -160,12 +160,14 @@ class GoOn(Message, tag=True):
 class Ended(Message, tag=True):
     """The notebook's end: answers that are others than at their check, and what could not be done here.
 
-    ``elsewhere``: a cell failed that may go well in a kernel; ``lacking``: those that import what is not here.
+    ``elsewhere``: a cell failed that may go well in a kernel; ``lacking``: those that import what is not here;
+    ``unread``: those that this Python cannot read.
     """
 
     changed: Annotated[list[Name], Meta(max_length=COLUMNS)]
     elsewhere: bool
     lacking: Annotated[str, Meta(max_length=2 * TEXT)]
+    unread: Annotated[list[Place], Meta(max_length=COLUMNS)]
     most = 16 * KILOBYTE
 
 

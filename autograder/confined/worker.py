@@ -214,7 +214,9 @@ def at_end(notebook: NotebookRun) -> messages.Ended:
     """What the grader has to know before it asks for answers at the notebook's end."""
     changed = [name for name, answer in notebook.checked.items() if notebook.namespace.get(name) is not answer]
     lacking = [f"cell {n}: {error}" for n, error in notebook.failed.items() if isinstance(error, ModuleNotFoundError)]
-    return messages.Ended(changed, notebook.elsewhere(), messages.text("; ".join(lacking), 2 * messages.TEXT))
+    unread = [number for number, error in notebook.failed.items() if isinstance(error, SyntaxError)]
+    told = messages.text("; ".join(lacking), 2 * messages.TEXT)
+    return messages.Ended(changed, notebook.elsewhere(), told, unread[: messages.COLUMNS])
 
 
 def present(line: socket.socket, answer: Any, notebook: NotebookRun, question: str) -> None:

@@ -94,7 +94,7 @@ def in_sandbox(submission: Submission, drawn: Mapping[Question, int], box: Sandb
         findings = {}
         for name in asked:
             finding = readings.finding(name)
-            findings[name] = _explained(finding, name, submission, readings.lacking) if finding else TOO_LONG
+            findings[name] = _explained(finding, name, submission, readings) if finding else TOO_LONG
         wrong = [name for name in asked if findings[name].mistake and readings.gave(name)]
         if wrong:  # in another process: what an answer may have kept of the inputs that it was graded on is gone
             shown = Readings(submission, [asked[name] for name in wrong], box, example, deadline)
@@ -139,17 +139,18 @@ def _missing(question: Question, submission: Submission, errors: str) -> Finding
     )
 
 
-def _explained(finding: Finding, name: str, submission: Submission, lacking: str) -> Finding:
+def _explained(finding: Finding, name: str, submission: Submission, readings: Readings) -> Finding:
     """A finding; in the place of an answer that came to no numbers, a question to a person where it may be right."""
     if finding.status == GRADED and finding.mistake in ("open", "exception"):
         if place := submission.outside_code(name):
             return Finding(NOT_GRADED, "", f"{name} stands in cell {place}, which is no code: a person has to look.")
-        if "SyntaxError" in finding.message and submission.python > sys.version_info[:2]:
+        if finding.mistake == "exception" and readings.unread and submission.python > sys.version_info[:2]:
             theirs, ours = (".".join(map(str, version)) for version in (submission.python, sys.version_info[:2]))
-            reason = f"the notebook was written with Python {theirs}, and this one, {ours}, cannot read it"
+            cells = ", ".join(map(str, readings.unread))
+            reason = f"the notebook was written with Python {theirs}, and this one, {ours}, cannot read cell {cells}"
             return Finding(NOT_GRADED, "", f"{reason}: {finding.message}")
-    if finding.mistake and lacking:
-        return finding._replace(note=f"what it needs may not be here: {lacking}")
+    if finding.mistake and readings.lacking:
+        return finding._replace(note=f"what it needs may not be here: {readings.lacking}")
     return finding
 
 

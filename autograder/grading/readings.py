@@ -50,6 +50,7 @@ class Readings:
         self._here: set[str] = set()  # questions whose answer may be there in a kernel
         self._there: set[str] = set()  # and those whose answer is
         self._elsewhere, self.lacking = False, ""
+        self.unread: list[int] = []  # cells that this Python cannot read
         self.looks: dict[str, dict[str, Look]] = {name: {} for name in self._questions}
         for _ in range(RUNS):
             if time.monotonic() > deadline or self._run():
@@ -112,7 +113,7 @@ class Readings:
     def _at_end(self, running: Running) -> bool:
         assert running.ended is not None
         self._elsewhere |= running.ended.elsewhere
-        self.lacking = running.ended.lacking
+        self.lacking, self.unread = running.ended.lacking, running.ended.unread
         for name, looks in self.looks.items():
             if END in looks or (CHECK in looks and _right(looks[CHECK]) and name not in running.ended.changed):
                 continue

@@ -42,10 +42,16 @@ class Submission(Notebook):
     notes: tuple[str, ...] = ()
 
     def outside_code(self, question: str) -> int | None:
-        """The number of a cell that holds an answer to a code question as text: Markdown, raw, or between fences."""
-        for number, (kind, _, text) in enumerate(self.cells, start=1):
-            fenced = re.search(r"^\s*(```|~~~)", text, re.MULTILINE)
-            if (kind != "code" or fenced) and re.search(rf"^[\s>]*def +{question}\b", text, re.MULTILINE):
+        """The number of a cell that may hold an answer to a code question as text.
+
+        Its own cell, retyped to Markdown or raw, or what defines it in such a cell or between fences.
+        """
+        defines = re.compile(rf"^[\s>]*(?:def +{question}\b|{question} *=[^=])", re.MULTILINE)
+        for number, (kind, id, text) in enumerate(self.cells, start=1):
+            if text.strip() in {"", *_released_texts()}:
+                continue
+            no_code = kind != "code" or re.search(r"^\s*(```|~~~)", text, re.MULTILINE)
+            if no_code and (id == question or defines.search(text)):
                 return number
         return None
 

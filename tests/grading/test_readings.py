@@ -34,6 +34,10 @@ OTHERWISE: dict[str, tuple[Any, list[str]]] = {
     "a sweep above it in its cell": (True, [f"table = sweep(lambda t, g, s, *, lr, weight_decay: (t, s), [0.1], [0.1], make_data('easy'))\nassert len(table)\n{R}", C]),
     "a table of a sweep that is another": (True, ["t = sweep(len, [0.1, 1], [0.1], None)", f"t.slope_of_nothing\n{R}", C]),
     "Markdown": (PERSON, [Text(R), C]),
+    "Markdown, a lambda": (PERSON, [Text(f"{F} = lambda l2, lr: l2 * lr"), C]),
+    "Markdown, in words": (PERSON, [Text("The product, `l2 * lr`."), C]),
+    "Markdown, and nothing in it": (False, [Text(" "), C]),
+    "between fences, a lambda": (PERSON, [Own(f"~~~\n{F} = lambda l2, lr: l2 * lr\n~~~"), C]),
     "between fences": (PERSON, [Own(f"```python\n{R}```"), C]),
     "defined twice, and neither checked nor its own": (PERSON, [R, W]),
 }  # fmt: skip
@@ -95,11 +99,14 @@ def test_readings_that_differ_are_told(box: Sandbox) -> None:
 
 
 def test_syntax_of_a_newer_python_is_not_graded(box: Sandbox) -> None:
-    cells = submission([Own("type Pair = tuple\nx = ?\n" + R), C]).cells
-    for python, status in (((3, 99), NOT_GRADED), ((3, 8), GRADED), ((), GRADED)):
-        finding = in_sandbox(Submission(cells, python), {QUESTIONS[F]: 5}, box)[F]
-        assert finding.status == status, finding
-        assert ("written with Python 3.99" in finding.message) == (status == NOT_GRADED)
+    in_its_cell, in_its_helper = [Own("x = ?\n" + R), C], ["x = ?\n" + HELPER, Own(HELPED), C]
+    for cells in (in_its_cell, in_its_helper):
+        for python, status in (((3, 99), NOT_GRADED), ((3, 8), GRADED), ((), GRADED)):
+            finding = in_sandbox(Submission(submission(cells).cells, python), {QUESTIONS[F]: 5}, box)[F]
+            assert (finding.status, finding.mistake != "") == (status, status == GRADED), finding
+            assert ("written with Python 3.99" in finding.message) == (status == NOT_GRADED)
+    right = Submission(submission(["x = ?", Own(R), C]).cells, (3, 99))
+    assert in_sandbox(right, {QUESTIONS[F]: 5}, box)[F].message == "Right."
 
 
 PATCHES = {  # cells before a wrong answer: it gains nothing, and the next submission is read as ever

@@ -176,6 +176,22 @@ def test_what_cannot_be_read_is_not_graded_with_the_reason(name: str, tmp_path: 
     assert all(words in finding.message for finding in findings.values()), findings["adamw"]
 
 
+@pytest.mark.parametrize(
+    ("kernel", "language"),
+    [
+        ({"name": "conda-env-course-py"}, None),
+        ({"name": "eecs182", "language": ""}, {}),
+        ({"name": "eecs182"}, {"name": "ipython"}),
+        ({"name": "xpython", "language": "Python"}, {"name": "python"}),
+        (None, None),
+        ("python3", 3),
+    ],
+)
+def test_a_kernel_may_be_named_anything(kernel: Any, language: Any, tmp_path: Path) -> None:
+    made = notebook(FULL) | {"metadata": {"kernelspec": kernel, "language_info": language}}
+    assert read(hand_in(tmp_path, "ada", made)).is_answered()
+
+
 def test_other_encodings_are_read(tmp_path: Path) -> None:
     text = json.dumps(notebook(FULL), ensure_ascii=False)
     for encoding in ("utf-8", "utf-8-sig", "utf-16"):
