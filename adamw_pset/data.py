@@ -201,9 +201,12 @@ def load_arrays(path: str | Path) -> Data:
         raise ValueError(f"{path} has no {', '.join(missing)}: save it with np.savez(path, x_train=…, …)")
     if text := [name for name in names if arrays[name].dtype.kind not in "fiub"]:
         kind = arrays[text[0]].dtype
-        raise ValueError(f"{path}: {text[0]} holds {kind}, and should hold numbers: number the classes from 0")
+        raise ValueError(f"data {path}: {text[0]} holds {kind}, and should hold numbers: number the classes from 0")
     x_train, y_train, x_val, y_val = (arrays[name] for name in names)
-    return Data(x_train, y_train, x_val, y_val, {"data": Path(path).name})
+    try:
+        return Data(x_train, y_train, x_val, y_val, {"data": Path(path).name})
+    except ValueError as error:
+        raise ValueError(f"data {path}: {error}") from None
 
 
 def _redraw_labels(y: Any, share: float, classes: int, rng: np.random.Generator) -> Any:

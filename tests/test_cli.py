@@ -61,6 +61,10 @@ def test_heatmaps_writes_what_it_says(tmp_path: Path, capsys: pytest.CaptureFixt
         ("heatmaps --difficulty brutal", "difficulty='brutal': choose one of easy, medium, hard"),
         ("heatmaps --data iris", "data 'iris': choose synthetic, digits or a file ending in .npz"),
         ("heatmaps --data {tmp}/no.npz", "no.npz: No such file or directory"),
+        ("heatmaps --data {tmp}/words.npz", "words.npz: y_train holds <U3, and should hold numbers"),
+        ("heatmaps --data {tmp}/few.npz", "data has 9 training points, fewer than batch_size=64"),
+        ("curves --at 1 1 --knob n_train=9", "data has 9 training points, fewer than batch_size=64"),
+        ("heatmaps --data {tmp}/halves.npz", "halves.npz: y_train is torch.float64 of shape (9,): give whole numbers"),
         ("heatmaps --device abacus", "device='abacus'"),
         ("heatmaps --out {tmp}/file/sub", "Not a directory"),
         ("tuning {tmp}/no.csv", "no.csv: No such file or directory"),
@@ -75,6 +79,9 @@ def test_bad_input_is_one_line_and_code_2(
 ) -> None:
     (tmp_path / "file").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "words.csv").write_text("some,words\n1,2\n")
+    for name, labels in {"words": ["cat"] * 9, "few": [0] * 9, "halves": [0.5] * 9}.items():
+        x, y = np.ones((9, 2)), np.array(labels)
+        np.savez(tmp_path / f"{name}.npz", x_train=x, y_train=y, x_val=x, y_val=y)
     write_table(table(diagonal(0)), tmp_path / "good.csv")
     try:
         code = main(arguments.format(tmp=tmp_path).split())

@@ -59,7 +59,9 @@ def data_of_seeds(data: Data | Callable[[int], Data], seeds: list[int], batch_si
         if _size(each) != _size(by_seed[seeds[0]]):
             raise ValueError(f"data({seed}) has another size than data({seeds[0]}): all seeds need the same")
         if len(each.x_train) < batch_size:
-            raise ValueError(f"batch_size={batch_size}: there are only {len(each.x_train)} training points")
+            raise ValueError(
+                f"data has {len(each.x_train)} training points, fewer than batch_size={batch_size}: give as many"
+            )
     return by_seed
 
 

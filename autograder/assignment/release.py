@@ -41,9 +41,12 @@ def release(folder: Path) -> list[str]:
 
 def fill(folder: Path) -> None:
     """Write the bundle's files."""
-    shutil.copytree(BUNDLE, folder, ignore=shutil.ignore_patterns(".*"))
     package = Path(adamw_pset.__file__).parent
-    shutil.copytree(package, folder / package.name, ignore=shutil.ignore_patterns(*LEFT_OUT))
+    try:
+        shutil.copytree(BUNDLE, folder, ignore=shutil.ignore_patterns(".*"))
+        shutil.copytree(package, folder / package.name, ignore=shutil.ignore_patterns(*LEFT_OUT))
+    except shutil.Error as error:
+        raise OSError(error.args[0][0][-1]) from None  # the first of many
 
 
 def _zip(folder: Path, names: list[str], target: Path) -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from adamw_pset.files import write_whole
+from adamw_pset.files import named, write_whole
 from autograder.assignment.answer_sources import CODE, textbook
 from autograder.assignment.places import NAME
 from autograder.assignment.questions import ALL
@@ -76,8 +76,9 @@ def grade_all(
         claim(file, out)
         work = _results(submitted, names, seed, read_journal(out / JOURNAL), jobs, confined)
         for result in tqdm(work, total=len(names), unit=" submissions", disable=not progress):
-            file.write(journalled(result.new))
-            file.flush()
+            with named(out / JOURNAL):
+                file.write(journalled(result.new))
+                file.flush()
             graded[result.folder] = result
         in_order = [graded[name] for name in names]
         table = [row for each in in_order for row in rows(each.student, each.findings, confined)]

@@ -118,8 +118,7 @@ def _rank(hand_in: HandIn) -> tuple[bool, tuple[object, ...]]:
 
 
 def _write(folder: Path, content: bytes, when: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{NAME}.ipynb").write_bytes(content)
+    write_whole(folder / f"{NAME}.ipynb", content)
     if time := re.fullmatch(r"(\d{4}-\d\d-\d\d)-(\d\d)-(\d\d)-(\d\d)", when):
         write_whole(folder / "timestamp.txt", f"{time[1]} {time[2]}:{time[3]}:{time[4]} UTC")
 

@@ -14,6 +14,7 @@ give them questions of their own in Gradescope's outline, which people grade wit
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import tomllib
@@ -112,15 +113,14 @@ def archive(target: Path, visibility: str = "visible", memory: int = MEMORY) -> 
     contents[CHOSEN] = json.dumps({"visibility": visibility, "memory": memory}).encode()
     contents[SEED_FILE] = f"{secret_seed()}\n".encode()
     contents |= {str(path.relative_to(base)): path.read_bytes() for base, path in _packed()}
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.part")
-    with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as file:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as file:
         for name, content in contents.items():
             entry = zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0))
             entry.external_attr = (0o755 if name in ("setup.sh", "run_autograder") else 0o644) << 16
             entry.compress_type = zipfile.ZIP_DEFLATED
             file.writestr(entry, content)
-    draft.replace(target)
+    write_whole(target, made.getvalue())
     return list(contents)
 
 

@@ -195,7 +195,8 @@ class Sandbox:
         except (OSError, messages.Malformed):
             self._process.kill()
             assert self._process.stderr is not None
-            last_words = self._process.stderr.read().decode(errors="replace").strip()
+            os.set_blocking(self._process.stderr.fileno(), False)  # who else has it may live on
+            last_words = (self._process.stderr.read() or b"").decode(errors="replace").strip()
             raise SandboxError(f"the worker did not start: {last_words[-500:] or 'no word from it'}") from None
 
     def _stop(self) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
+import os
 import re
-from collections.abc import Callable
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -263,6 +268,56 @@ def test_without_a_roster_moodle_gets_a_line_a_student(folder: Path) -> None:
 
 
 # --- every file --------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def full_disk() -> Iterator[None]:
+    """No file may have more than a hundred bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize(
+    ("command", "file"),
+    [
+        ("export csv --grades {0}/grades.csv --out {0}/t.csv", "t.csv"),
+        ("collect {0}/in {0}/submitted", "explore_Adam.ipynb"),
+        ("gradescope {0}/g.zip", "g.zip"),
+        ("release {0}/bundle", "bundle"),
+    ],
+)
+def test_a_full_disk_is_told_by_its_file(
+    command: str, file: str, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "seed.txt").write_text("a seed of tests", encoding="utf-8")
+    (folder / "in").mkdir()
+    (folder / "in" / "ada.ipynb").write_text("x" * 1000, encoding="utf-8")
+    before = {path.name for path in folder.iterdir()}
+    with full_disk():
+        assert main(command.format(folder).split()) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"autograder {command.split()[0]}: ")
+    assert "File too large" in said
+    assert file in said
+    assert not {path.name for path in folder.iterdir()} - before - {"submitted"}, "a part is left"
+
+
+def test_who_reads_no_further_is_no_error(folder: Path) -> None:
+    """As with head: no traceback, and the files are written."""
+    grades, out = folder / "grades.csv", folder / "t.csv"
+    command = [sys.executable, "-m", "autograder", "export", "csv", f"--grades={grades}", f"--out={out}"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert done.returncode == 0
+    assert re.fullmatch(r"(\w+: no total; .*\n)+", done.stderr.decode())
+    assert out.exists()
 
 
 def test_grades_are_read_back_as_they_were(folder: Path) -> None:

@@ -24,7 +24,7 @@ from adamw_pset.checks.run_answer import Stopped, observe
 from autograder.assignment.questions import QUESTIONS
 from autograder.confined import messages
 from autograder.sandbox import sandbox
-from autograder.sandbox.sandbox import Sandbox
+from autograder.sandbox.sandbox import Sandbox, SandboxError
 
 WRONG = (
     "def adamw(theta, grad, state, *, lr, weight_decay, beta1=0.9, beta2=0.999, eps=1e-8):\n    return theta, state\n"
@@ -646,6 +646,15 @@ def test_a_worker_that_dies_is_replaced(box: Sandbox) -> None:
     box._process.kill()
     box._process.wait()
     assert grade_one(box, "adamw", RIGHT["adamw"]).message == "Right."
+
+
+def test_a_worker_that_does_not_start_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that has its stderr as well lives on."""
+    lasting = "import subprocess, sys; print(subprocess.Popen(['sleep', '300']).pid, file=sys.stderr)"
+    monkeypatch.setattr(sandbox, "boot", lambda *_: lasting)
+    with pytest.raises(SandboxError, match=r"did not start: \d+$") as said, Sandbox(confined=False):
+        pass
+    os.kill(int(str(said.value).split()[-1]), 9)  # fails if it has ended
 
 
 def test_a_cell_that_cannot_be_locked_is_our_fault_and_not_graded(

@@ -268,7 +268,7 @@ def test_a_setting_that_a_file_lacks_counts_as_the_default(tmp_path: Path) -> No
         (lambda: run(seeds=[1, 1]), ValueError, "seeds=[1, 1]"),
         (lambda: run(epochs=0), ValueError, "epochs=0: give a whole number from 1 up"),
         (lambda: run(width=2.5), ValueError, "width=2.5"),
-        (lambda: run(batch_size=1000), ValueError, "batch_size=1000: there are only 160"),
+        (lambda: run(batch_size=1000), ValueError, "data has 160 training points, fewer than batch_size=1000"),
         (lambda: run(block=0), ValueError, "block=0"),
         (lambda: run(schedule="step"), ValueError, "schedule='step': choose one of cosine, constant"),
         (lambda: run(device="abacus"), ValueError, "device='abacus'"),
