@@ -17,7 +17,7 @@ import pandas as pd
 
 import adamw_pset
 from adamw_pset.off_limits import OffLimits, refusal
-from adamw_pset.table import METRICS
+from adamw_pset.table import METRICS, MOTION
 
 # Magics that start programs or take their time, and those that only a kernel has.
 MAGICS = {
@@ -50,6 +50,14 @@ def small_table(rule: Any, lrs: Sequence[float], decays: Sequence[float], *_: An
     table.insert(0, "optimizer", getattr(rule, "__name__", "rule"))
     table.attrs[MADE_UP] = True
     return table.assign(**dict.fromkeys(METRICS, 0.5), diverged=False)
+
+
+def small_history(rule: Any, settings: Sequence[tuple[float, float]], *_: Any, **__: Any) -> Any:
+    """In the place of ``curves``: the history of runs of one step."""
+    history = pd.DataFrame(list(settings)[:ROWS], columns=["lr", "decay"])
+    history.insert(0, "optimizer", getattr(rule, "__name__", "rule"))
+    history.attrs[MADE_UP] = True
+    return history.assign(seed=0, step=1, epoch=1.0, **dict.fromkeys((*MOTION, *METRICS), 0.5))
 
 
 def _figure(*_: Any, **__: Any) -> Any:
@@ -89,11 +97,16 @@ def _first(table: Any = None, *_: Any, **__: Any) -> Any:
 
 IN_PLACE_OF: dict[str, Callable[..., Any]] = {  # names of the package
     "sweep": small_table,
+    "curves": small_history,
+    "draw_curves": _figure,
+    "open_map": _nothing,
     "heatmap": _axes,
     "heatmaps": _figure,
     "draw_slope": _nothing,
+    "draw_turns": _nothing,
     "color_norm": _norm,
     "describe": _words,
+    "turns_in_words": _words,
     "tuning_card": _card,
     "card_table": _first,
     "playground": _nothing,

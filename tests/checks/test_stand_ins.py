@@ -8,10 +8,15 @@ import pandas as pd
 import pytest
 
 import adamw_pset
+from adamw_pset import curves, make_data
 from adamw_pset.checks import stand_ins
 from adamw_pset.maps.measures import MEASURES
 from adamw_pset.off_limits import OffLimits
 from adamw_pset.table import check_table
+
+
+def stays(theta: Any, grad: Any, state: Any, *, lr: float, weight_decay: float) -> Any:
+    return theta, state
 
 
 def test_the_table_of_a_sweep_is_valid_whatever_was_asked_for() -> None:
@@ -23,6 +28,14 @@ def test_the_table_of_a_sweep_is_valid_whatever_was_asked_for() -> None:
 
 def test_a_card_has_the_measures_of_a_card() -> None:
     assert tuple(MEASURES) == stand_ins.MEASURES
+
+
+def test_all_that_trains_or_draws_has_its_stand_in() -> None:
+    homes = {name: getattr(adamw_pset, name).__module__ for name in adamw_pset.__all__}
+    work = {name for name, home in homes.items() if home.startswith(("adamw_pset.maps", "adamw_pset.training"))}
+    assert work - {"log_grid"} <= set(stand_ins.IN_PLACE_OF)
+    made = stand_ins.small_history(len, [(0.1, 1.0), (1.0, 0.1)], None, epochs=3)
+    assert set(made) == set(curves(stays, [(0.1, 1.0)], make_data("easy", n_train=8, n_val=8), batch_size=8, epochs=1))
 
 
 def test_an_answer_cannot_have_its_work_done(monkeypatch: pytest.MonkeyPatch) -> None:
