@@ -151,6 +151,7 @@ def placed(
             (os, "system"),
         ):
             stack.enter_context(_replaced(place, name, _refusing(name)))
+        stack.enter_context(_replaced(os, "_exit", _staying(os._exit)))
         yield
 
 
@@ -172,6 +173,18 @@ def _refusing(name: str) -> Callable[..., Any]:
         raise Refused(f"{name} does nothing while a notebook is read")
 
     return refuse
+
+
+def _staying(leave: Callable[[int], Any]) -> Callable[[int], None]:
+    """In the place of ``os._exit``, which ends the processes that a cell has forked, and not this one."""
+    here = os.getpid()
+
+    def stay(status: int) -> None:
+        if os.getpid() != here:
+            leave(status)
+        raise Refused("nothing ends Python while a notebook is read")
+
+    return stay
 
 
 @contextlib.contextmanager
