@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+# Of a figure: in a dark theme, white without a border would glare, and end at its letters.
+CARD = "background: white; padding: 10px; border-radius: 10px; box-sizing: border-box; max-width: 100%"
+
+
 class Told(Exception):
     """Something is amiss that one line can tell: a notebook shows the line in the place of a traceback."""
 
@@ -26,13 +30,31 @@ class Told(Exception):
 
 @contextlib.contextmanager
 def kindly() -> Iterator[None]:
-    """In a notebook: an interrupt, a rule that does not fit or an argument that is wrong is told in one line."""
+    """In a notebook, one line for an interrupt, for what is not there yet, and for what does not fit."""
     try:
         yield
     except KeyboardInterrupt:
         raise Told("Stopped. Finished runs are kept: run this cell again, and it goes on from there.") from None
-    except (ValueError, TypeError) as error:
-        raise Told(" ".join(str(error).split())) from error
+    except NameError as error:
+        place, name = _raised_in(error), error.name
+        missing = f"{name} is not there yet: run the cells above, from top to bottom."
+        raise Told(missing if place == "<module>" else f"{place}: {error}.") from error
+    except (ValueError, TypeError, NotImplementedError) as error:
+        unwritten = error if isinstance(error, NotImplementedError) else error.__cause__
+        if isinstance(unwritten, NotImplementedError):
+            raise Told(f"{_raised_in(unwritten)} is still open: fill in its cell and run it, then this one.") from error
+        said = " ".join(str(error).split())
+        if "ellipsis" in said.lower():  # what stands for a function whose cell has not run
+            said = f"A function or a value is still open, so fill in its cell and run it, then this one ({said})."
+        raise Told(said) from error
+
+
+def _raised_in(error: BaseException) -> str:
+    """The name of the function that raised ``error``."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "A function" if trace is None else trace.tb_frame.f_code.co_name
 
 
 def say(text: str) -> None:
@@ -51,7 +73,7 @@ def in_notebook() -> bool:
 
 
 def show(figure: Figure, alt: str) -> None:
-    """Display ``figure`` as PNG, with ``alt`` as its text alternative; needs IPython.
+    """Display ``figure`` as PNG on a white card, with ``alt`` as its text alternative; needs IPython.
 
     JupyterLab does not hand the alternative of a PNG on to the page, so the same picture goes in HTML too.
     """
@@ -64,7 +86,7 @@ def show(figure: Figure, alt: str) -> None:
     picture = base64.b64encode(drawn.getvalue()).decode()
     data = {
         "image/png": picture,
-        "text/html": f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{picture}">',
+        "text/html": f'<img style="{CARD}" alt="{html.escape(alt)}" src="data:image/png;base64,{picture}">',
         "text/plain": alt,
     }
     display(data, metadata={"image/png": {"alt": alt}}, raw=True)
@@ -80,6 +102,10 @@ def sliders(redraw: Callable[..., None], **axes: tuple[str, NDArray[np.float64]]
     except ImportError:
         return None
 
+    def redrawn(**values: float) -> None:
+        with kindly():
+            redraw(**values)
+
     class Sliders(ipywidgets.interactive):  # type: ignore[misc]
         def __repr__(self) -> str:  # what a page shows that was opened without its kernel
             return "Two sliders and a figure: run this cell to see them."
@@ -91,4 +117,4 @@ def sliders(redraw: Callable[..., None], **axes: tuple[str, NDArray[np.float64]]
             options=options, value=middle, description=label, continuous_update=False, layout={"width": "420px"}
         )
 
-    return Sliders(redraw, **{name: slider(*axis) for name, axis in axes.items()})
+    return Sliders(redrawn, **{name: slider(*axis) for name, axis in axes.items()})

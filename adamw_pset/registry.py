@@ -32,7 +32,5 @@ OPTIMIZERS = {
     "sgdw": Optimizer("SGDW", "weight_decay", (10**-1.5, 10**1.5), (1e-3, 1e0), (1e-3, 1e0), (1e-5, 1e-1)),
     "adam_l2": Optimizer("Adam with ℓ2", "l2", (1e-3, 1e0), (1e-5, 1e1), (1e-4, 1e-1), (1e-5, 1e0)),
     "adamw": Optimizer("AdamW", "weight_decay", (1e-3, 1e0), (1e-3, 1e0), (1e-4, 1e-1), (1e-5, 1e0)),
-    "adamw_torch": Optimizer(
-        "AdamW, PyTorch's decay", "torch_decay", (1e-3, 1e0), (1e-2, 1e3), (1e-4, 1e-1), (1e-3, 1e2)
-    ),
+    "adamw_torch": Optimizer("AdamW, PyTorch's λ", "torch_decay", (1e-3, 1e0), (1e-2, 1e3), (1e-4, 1e-1), (1e-3, 1e2)),
 }

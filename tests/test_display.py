@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from adamw_pset import curves, draw_slope, heatmap, make_data, sweep
+from adamw_pset import curves, make_data, sweep
 from adamw_pset.display import Told, kindly
 
 TINY = make_data("easy", n_train=64, n_val=8)
@@ -21,24 +21,25 @@ def interrupt() -> None:
     raise KeyboardInterrupt
 
 
-def guess(slope: Any) -> None:
-    import matplotlib
+def absent(theta: Any, grad: Any, state: Any, *, lr: float, weight_decay: float) -> Any:
+    return misspelt  # type: ignore[name-defined]  # noqa: F821
 
-    matplotlib.use("Agg")
-    from helpers.tables import diagonal, table
 
-    draw_slope(heatmap(table(diagonal(-1))), table(diagonal(-1)), slope, "your prediction")
+OPEN = "unanswered is still open: fill in its cell and run it, then this one."
 
 
 @pytest.mark.parametrize(
     ("call", "words"),
     [
         (interrupt, "Stopped. Finished runs are kept: run this cell again, and it goes on from there."),
-        (lambda: sweep(unanswered, [0.1], [0.1], TINY, seeds=1, epochs=1), "unanswered fails: NotImplementedError"),
-        (lambda: curves(unanswered, [(0.1, 0.1)], TINY), "unanswered fails: NotImplementedError"),
+        (lambda: sweep(unanswered, [0.1], [0.1], TINY, seeds=1, epochs=1), OPEN),
+        (lambda: curves(unanswered, [(0.1, 0.1)], TINY), OPEN),
+        (lambda: unanswered(0, 0, 0, lr=0, weight_decay=0), OPEN),
+        (lambda: sweep(..., [0.1], [0.1], TINY), "A function or a value is still open"),  # type: ignore[arg-type]
+        (lambda: exec("table_w", {}), "table_w is not there yet: run the cells above"),
+        (lambda: absent(0, 0, 0, lr=0, weight_decay=0), "absent: name 'misspelt' is not defined."),
         (lambda: make_data(lable_noise=0.1), "unexpected keyword argument 'lable_noise'"),  # type: ignore[call-arg]
         (lambda: make_data(label_noise="much"), "label_noise='much': give a number"),  # type: ignore[arg-type]
-        (lambda: guess("minus two"), "slope='minus two': give a number, such as -1 or 0.5"),
     ],
 )
 def test_what_is_amiss_is_told_in_a_line(call: Callable[[], Any], words: str) -> None:

@@ -9,29 +9,42 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from adamw_pset.display import show, sliders
 from adamw_pset.maps.measures import accuracy_maps
-from adamw_pset.maps.plots import METRIC_LABELS, OKABE_ITO
+from adamw_pset.maps.plots import METRIC_LABELS, OKABE_ITO, WIDTH, style
 
 Setting = tuple[float, float]  # learning rate, decay
-PANELS = ("accuracy", "loss", "turn", "length")
+BEST = "#707070"
+PANELS = {
+    "accuracy": "accuracy",
+    "loss": "loss (nats)",
+    "turn": METRIC_LABELS["turn"],
+    "length": "length of the weights ‖θ‖",
+}
 
 
-def draw_curves(history: pd.DataFrame) -> Figure:
+def draw_curves(history: pd.DataFrame, best: Setting | None = None) -> Figure:
     """Draw a table of ``curves``: accuracy and loss by epoch, turn and length by step, one colour a setting.
 
-    Validation is solid, training (with its noisy labels) dashed.
+    Validation is solid, training (with its noisy labels) dashed; ``best`` is grey, and named.
     """
-    figure = Figure(figsize=(11, 6.4), layout="constrained")
-    for ax, panel in zip(figure.subplots(2, 2).flat, PANELS, strict=True):
-        for color, ((lr, decay), run) in zip(OKABE_ITO * len(history), history.groupby(["lr", "decay"]), strict=False):
-            _draw(ax, panel, run, color, f"η = {lr:.2g}, λ = {decay:.2g}")
-        ax.set_xlabel("epoch")
-        ax.set_ylabel(METRIC_LABELS.get(panel, {"length": "length of the weights ‖θ‖"}.get(panel, panel)))
-        if panel in ("turn", "length"):
-            ax.set_yscale("log")
-    figure.axes[0].legend(fontsize="small")
+    runs = _runs(history)
+    names = {(lr, decay): f"η = {lr:.2g}, λ = {decay:.2g}" for lr, decay in runs}
+    colors = dict(zip((each for each in runs if each != best), OKABE_ITO * len(runs), strict=False))
+    if best is not None and best in runs:
+        names[best], colors[best] = f"best: {names[best]}", BEST
+    with style():
+        figure = Figure(figsize=(WIDTH, 6.4), layout="constrained")
+        for ax, (panel, label) in zip(figure.subplots(2, 2).flat, PANELS.items(), strict=True):
+            for setting, run in runs.items():
+                _draw(ax, panel, run, colors[setting], names[setting])
+            ax.set(xlabel="epoch", ylabel=label)
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+            if panel in ("turn", "length"):
+                ax.set_yscale("log")
+        figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 
@@ -67,7 +80,7 @@ def open_map(table: pd.DataFrame, follow: Callable[[list[Setting]], pd.DataFrame
 
     def redraw(lr: float, decay: float) -> None:
         history = follow(list(dict.fromkeys([best, (lr, decay)])))
-        show(draw_curves(history), describe_curves(history))
+        show(draw_curves(history, best), describe_curves(history))
 
     widget = sliders(redraw, lr=("η", lrs), decay=("decay λ", decays))
     if widget is None:
@@ -83,16 +96,22 @@ def _spread(values: Any) -> list[float]:
 
 
 def _pictures(history: pd.DataFrame, settings: list[Setting], best: Setting) -> Figure:
-    figure = Figure(figsize=(11, 8), layout="constrained")
-    runs = dict(iter(history.groupby(["lr", "decay"])))
-    for ax, setting in zip(figure.subplots(3, 3, sharex=True, sharey=True).flat, settings, strict=True):
-        _draw(ax, "accuracy", runs[best], "#a0a0a0", "the best setting")
-        _draw(ax, "accuracy", runs[setting], OKABE_ITO[0], "this one")
-        ax.set_title(f"η = {setting[0]:.2g}, λ = {setting[1]:.2g}", fontsize="medium")
-    figure.axes[0].legend(fontsize="small")
-    figure.supxlabel("epoch")
-    figure.supylabel("accuracy: validation solid, training dashed")
+    runs = _runs(history)
+    with style():
+        figure = Figure(figsize=(WIDTH, 8), layout="constrained")
+        for ax, setting in zip(figure.subplots(3, 3, sharex=True, sharey=True).flat, settings, strict=True):
+            _draw(ax, "accuracy", runs[best], BEST, "the best setting")
+            _draw(ax, "accuracy", runs[setting], OKABE_ITO[0], "this one")
+            ax.set_title(f"η = {setting[0]:.2g}, λ = {setting[1]:.2g}", fontsize="medium")
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
+        figure.supxlabel("epoch")
+        figure.supylabel("accuracy: validation solid, training dashed")
     return figure
+
+
+def _runs(history: pd.DataFrame) -> dict[Setting, pd.DataFrame]:
+    return {(run["lr"].iloc[0], run["decay"].iloc[0]): run for _, run in history.groupby(["lr", "decay"])}
 
 
 def _draw(ax: Axes, panel: str, run: pd.DataFrame, color: str, label: str) -> None:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from adamw_pset.display import show, sliders
-from adamw_pset.maps.plots import OKABE_ITO
+from adamw_pset.maps.plots import OKABE_ITO, WIDTH, style
 from adamw_pset.rule import Rule, State, decay_name, rule_name
 
 MINIMUM = (2.0, 1.0)
@@ -19,7 +19,7 @@ CURVATURE = (0.5, 8.0)  # along x and y: a valley that runs along x
 START = (-1.5, 2.0)
 STEPS = 100
 LRS, DECAYS = (0.01, 0.05, 0.25), (0.001, 0.01, 0.1)  # of the pictures without widgets
-STYLES = ("-", "--", ":", "-.")
+DASHES = ("-", "--", ":", "-.")
 
 
 def path(rule: Rule, lr: float, decay: float, steps: int = STEPS) -> NDArray[np.float64]:
@@ -44,15 +44,14 @@ def draw(rules: tuple[Rule, ...], lr: float, decay: float, ax: Axes) -> None:
     x, y = np.meshgrid(np.linspace(*x_range, 120), np.linspace(*y_range, 90))
     loss = (CURVATURE[0] * (x - MINIMUM[0]) ** 2 + CURVATURE[1] * (y - MINIMUM[1]) ** 2) / 2
     ax.contour(x, y, loss, levels=np.geomspace(0.05, 25, 9), colors="#c4c4c4", linewidths=0.8)
-    for rule, points, color, style in zip(rules, paths, OKABE_ITO, STYLES, strict=False):
-        end = ", ".join(f"{value:.2f}" for value in points[-1])
-        ax.plot(*points.T, style, color=color, lw=1.6, label=f"{rule_name(rule)}: ends at ({end})")
+    for rule, points, color, dashes in zip(rules, paths, OKABE_ITO, DASHES, strict=False):
+        end = ", ".join(f"{value:.3g}" for value in points[-1])
+        ax.plot(*points.T, dashes, color=color, lw=1.6, label=f"{rule_name(rule)}: ends at ({end})")
         ax.plot(*points[-1], "o", color=color, ms=6)
     ax.plot(*MINIMUM, "+", color="black", ms=11, mew=2)
     ax.plot(0, 0, "o", mfc="none", mec="black", ms=9)
     ax.set(xlim=x_range, ylim=y_range, title=f"η = {lr:.3g}, decay = {decay:.3g}")
     ax.title.set_fontsize("medium")
-    ax.legend(loc="lower left", fontsize="x-small")
 
 
 def _range(low: float, high: float, *paths: NDArray[np.float64], axis: int) -> tuple[float, float]:
@@ -64,11 +63,13 @@ def _range(low: float, high: float, *paths: NDArray[np.float64], axis: int) -> t
 
 def pictures(*rules: Rule) -> Figure:
     """The valley at three learning rates (across) and three decays (down)."""
-    figure = Figure(figsize=(11, 8), layout="constrained")
-    axes = figure.subplots(len(DECAYS), len(LRS))
-    for row, decay in zip(axes, DECAYS, strict=True):
-        for ax, lr in zip(row, LRS, strict=True):
-            draw(rules, lr, decay, ax)
+    with style():
+        figure = Figure(figsize=(WIDTH, 8), layout="constrained")
+        for row, decay in zip(figure.subplots(len(DECAYS), len(LRS)), DECAYS, strict=True):
+            for ax, lr in zip(row, LRS, strict=True):
+                draw(rules, lr, decay, ax)
+        lines = figure.axes[0].get_legend_handles_labels()[0]
+        figure.legend(lines, map(rule_name, rules), loc="outside lower center", ncols=4, frameon=False)
     return figure
 
 
@@ -79,8 +80,10 @@ def playground(*rules: Rule) -> Any:
     """
 
     def redraw(lr: float, decay: float) -> None:
-        figure = Figure(figsize=(6.4, 4.2), layout="constrained")
-        draw(rules, lr, decay, figure.subplots())
+        with style():
+            figure = Figure(figsize=(WIDTH, 5.4), layout="constrained")
+            draw(rules, lr, decay, figure.subplots())
+            figure.legend(loc="outside lower center", ncols=2, frameon=False)
         show(figure, f"Paths of the rules down the valley, learning rate {lr:.2g}, decay {decay:.2g}.")
 
     widget = sliders(redraw, lr=("η", np.geomspace(1e-3, 1, 31)), decay=("decay λ", np.geomspace(1e-4, 1, 41)))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
 import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +34,24 @@ METRIC_LABELS = {
     "val_loss": "validation loss (nats)",
     "train_accuracy": "training accuracy",
     "train_loss": "training loss (nats)",
-    "turn": "turn of the weights (degrees a step)",
+    "turn": "turn (degrees a step)",
 }
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # told apart by the colour-blind
 INK, PAPER = "#1a1a1a", "white"
 GUESS = "#E69F00"  # orange: apart from every colour of the maps
 TURN = "#C2185B"  # crimson, outlined in white: told apart from the contour in the dark, too
+GREY, DARK_GREY = "#bdbdbd", "#6b6b6b"
+DIVERGED, NO_TURN = "////", "..."  # hatches
 GOOD = 0.9  # the accuracy that the contour marks
+WIDTH = 9.4  # of a figure in inches, at which its letters are as large as those of a notebook
+
+
+@contextlib.contextmanager
+def style() -> Iterator[None]:
+    """Within it, figures are drawn with letters that can be read in a notebook and on a page."""
+    _do_without_missing_latex()
+    with sns.axes_style("ticks"), sns.plotting_context("notebook"):
+        yield
 
 
 def heatmap(
@@ -55,7 +68,8 @@ def heatmap(
     the ridge (the best decay of each learning rate, where the row shows one), the dashed line is
     its fit, and the solid line the contour at accuracy 90 %.  On the map of the turn the star marks
     the setting of the best accuracy.  A second axis of λ_w tells over how many epochs weights average,
-    1/λ_w.  Settings at which a run diverged are grey and hatched.
+    1/λ_w.  Settings at which a run diverged are grey and hatched; on the map of the turn,
+    dots mark those whose weights were 0, or too large for float32, on the way.
     ``norm`` is the colour scale (default: this table's range), drawn beside the map if ``colorbar``.
     Raises ``ValueError`` for several optimizers, an incomplete grid or an unknown metric.
     """
@@ -73,7 +87,7 @@ def heatmap(
     x, y = _edges(lrs), _edges(rows)
     ax.set_xscale("log")
     ax.set_yscale("log")
-    ax.set_facecolor("#bdbdbd")
+    ax.set_facecolor(GREY)
     mesh = ax.pcolormesh(
         x,
         y,
@@ -82,7 +96,9 @@ def heatmap(
         rasterized=True,
         cmap="magma" if metric == "turn" else "viridis_r" if better_is_less else "viridis",
     )
-    _mark_diverged(ax, x, y, np.isnan(values))
+    diverged = np.isnan(_means(table, "val_accuracy"))
+    _hatch(ax, x, y, diverged, DIVERGED)
+    _hatch(ax, x, y, np.isnan(values) & ~diverged, NO_TURN)
     if metric == "val_accuracy":
         mean = accuracy.mean(axis=0)
         _draw_contour(ax, lrs, decays, np.where(np.isnan(values), np.nan, mean), GOOD)
@@ -94,7 +110,7 @@ def heatmap(
         title = f"{_title(table)}: best {values[row, column]:.3f}"
         fit = slope(accuracy.mean(axis=0), lrs, decays)
         if metric == "turn":
-            title = f"{_title(table)}: turn of the best settings {_best_turn(table):.1f}°"
+            title = f"{_title(table)}: best settings turn {_best_turn(table):.1f}°"
         elif metric == "val_accuracy" and np.isfinite(fit):
             title += f", slope {_signed(fit)}"
     else:
@@ -119,17 +135,16 @@ def heatmaps(*tables: pd.DataFrame, metrics: tuple[str, ...] = ("val_accuracy", 
     metric ``turn``, lines of equal turn lie over the accuracies too, and a sentence below says by how much
     the best settings turn the weights.
     """
-    _do_without_missing_latex()
     parts = [part for table in tables for _, part in check_table(table).groupby("optimizer", sort=False)]
     for part in parts:
         _keep_settings(part, tables)
-    with sns.axes_style("ticks"), sns.plotting_context("paper", font_scale=1.15):
+    with style():
         figure, axes = plt.subplots(
             len(metrics),
             len(parts),
             squeeze=False,
             layout="constrained",
-            figsize=(4.3 * len(parts) + 0.8, 3.6 * len(metrics) + 0.4),
+            figsize=((WIDTH - 0.8) / 2 * len(parts) + 0.8, 3.6 * len(metrics) + 0.4),
         )
         for row, metric in zip(axes, metrics, strict=True):
             norm = color_norm(parts, metric)
@@ -144,9 +159,35 @@ def heatmaps(*tables: pd.DataFrame, metrics: tuple[str, ...] = ("val_accuracy", 
             handles=_legend(parts, turns),
             title=turns_in_words(*parts) if turns else None,
             loc="outside lower center",
-            ncols=len(parts) + 1 if len(parts) > 1 else 1,
+            ncols=2 if len(parts) > 1 else 1,
             frameon=False,
         )
+    return figure
+
+
+def side_by_side(tables: Mapping[str, Sequence[pd.DataFrame]]) -> Figure:
+    """Accuracy maps on one colour scale: a column for each name, a row for each of its tables (one optimizer each)."""
+    parts = [list(column) for column in tables.values()]
+    shown = [table for column in parts for table in column]
+    norm = color_norm(shown, "val_accuracy")
+    with style():
+        rows, columns = len(parts[0]), len(parts)
+        figure, axes = plt.subplots(
+            rows, columns, squeeze=False, sharey="row", layout="constrained", figsize=(WIDTH, 3.1 * rows + 0.8)
+        )
+        for column, name, each in zip(axes.T, tables, parts, strict=True):
+            for ax, table in zip(column, each, strict=True):
+                heatmap(table, ax=ax, norm=norm, colorbar=False)
+                ax.set_title(f"{name}: {ax.get_title().removeprefix(f'{_title(table)}: ')}", fontsize="small")
+        for ax, table in zip(axes[:, 0], parts[0], strict=True):
+            ax.set_ylabel(f"{_title(table)}\n{ax.get_ylabel()}")
+        for ax in axes.flat:
+            ax.label_outer()
+        for second in figure.axes[axes.size :]:
+            place = second.get_subplotspec()
+            second.yaxis.set(visible=place is not None and place.is_last_col())
+        figure.colorbar(axes[0, 0].collections[0], ax=axes, label=METRIC_LABELS["val_accuracy"], aspect=40, pad=0.015)
+        figure.legend(handles=_legend(shown, turns=False), loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 
@@ -194,7 +235,10 @@ def draw_turns(ax: Axes, table: pd.DataFrame) -> None:
     levels = [best / 2, 2 * best]
     lines = ax.contour(lrs, decays[decays > 0], inside, levels, colors=TURN, linewidths=1.8, linestyles="dotted")
     lines.set_path_effects(outline)
-    for label in ax.clabel(lines, fmt=lambda degrees: f"{degrees:.1f}°", fontsize="small", colors=TURN):
+    longest = [max(pieces, key=len) for pieces in lines.allsegs if pieces]
+    middles = [tuple(piece[len(piece) // 2]) for piece in longest if len(piece)]
+    degrees = FuncFormatter(lambda value, _: f"{value:.1f}°")
+    for label in ax.clabel(lines, fmt=degrees, fontsize="small", colors=TURN, manual=middles):
         label.set(path_effects=outline, fontweight="bold")
 
 
@@ -338,9 +382,9 @@ def _draw_ridge(ax: Axes, lrs: NDArray[np.float64], decays: NDArray[np.float64],
     ax.plot(lrs[shown], 10 ** crest[shown], "o", color=INK, mec=PAPER, ms=5, mew=0.9, zorder=4)
 
 
-def _mark_diverged(ax: Axes, x: NDArray[np.float64], y: NDArray[np.float64], diverged: NDArray[np.bool_]) -> None:
-    for i, j in np.argwhere(diverged):
-        ax.fill_between(x[i : i + 2], y[j], y[j + 1], facecolor="none", edgecolor="#6b6b6b", hatch="////", lw=0)
+def _hatch(ax: Axes, x: NDArray[np.float64], y: NDArray[np.float64], where: NDArray[np.bool_], hatch: str) -> None:
+    for i, j in np.argwhere(where):
+        ax.fill_between(x[i : i + 2], y[j], y[j + 1], facecolor="none", edgecolor=DARK_GREY, hatch=hatch, lw=0)
 
 
 def _legend(parts: list[pd.DataFrame], turns: bool) -> list[Any]:
@@ -362,8 +406,13 @@ def _legend(parts: list[pd.DataFrame], turns: bool) -> list[Any]:
     if turns:
         words = "half, and twice, the best settings' turn"
         handles.append(line(ls=":", color=TURN, lw=1.8, label=words))
-    if any(part["diverged"].any() for part in parts):
-        handles.append(Patch(facecolor="#bdbdbd", edgecolor="#6b6b6b", hatch="////", label="diverged"))
+    hatched = {"diverged": (DIVERGED, any(part["diverged"].any() for part in parts))}
+    if turns:
+        unknown = any((part["turn"].isna() & ~part["diverged"]).any() for part in parts)
+        hatched["no turn: weights 0, or too large"] = (NO_TURN, unknown)
+    for label, (hatch, there) in hatched.items():
+        if there:
+            handles.append(Patch(facecolor=GREY, edgecolor=DARK_GREY, hatch=hatch, label=label))
     return handles
 
 

@@ -55,13 +55,10 @@ import sys
 from pathlib import Path
 
 if not importlib.util.find_spec("adamw_pset"):
-    home = next(Path().glob("*.zip"), ".")
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "-q", str(home)], check=True
-    )
+    home = str(next(Path().glob("*.zip"), "."))
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", home], check=True)
 
-import platform
-from importlib.metadata import version
+from itertools import count
 from textwrap import fill
 
 import matplotlib.pyplot as plt
@@ -74,11 +71,8 @@ from adamw_pset import (
     TableError,
     card_table,
     check,
-    color_norm,
     curves,
     describe,
-    draw_slope,
-    heatmap,
     heatmaps,
     kindly,
     log_grid,
@@ -86,31 +80,20 @@ from adamw_pset import (
     open_map,
     open_questions,
     playground,
+    reveal_slopes,
+    reveal_turns,
+    self_test,
     show,
+    side_by_side,
     summary,
     sweep,
     tuning_card,
-    turns_in_words,
 )
 
 for name, unwritten in open_questions().items():
     globals().setdefault(name, unwritten)  # so that check can say: still open
 
-
-def gradient_step(theta, grad, state, *, lr, weight_decay):
-    """A rule for the self-test: gradient descent, without decay."""
-    return theta - lr * grad, state
-
-
-tiny = make_data("easy", n_train=128, n_val=64)
-trial = sweep(gradient_step, [0.1], [0.1], tiny, seeds=1, epochs=1, progress=False)
-print(
-    f"adamw_pset {version('adamw-pset')}, Python {platform.python_version()}, torch {torch.__version__}"
-)
-print(
-    "Self-test, a small network trained for an epoch:",
-    "failed" if trial["diverged"].any() else "passed",
-)
+self_test()
 
 # %% [markdown]
 # ## Symbols and conventions
@@ -163,8 +146,14 @@ print(
 # **A right result** is a chain of equalities from eq. (3) on $L_{\text{reg}}$ to eq. (1) on $L$, from which
 # $\lambda_w$ can be read off, and a sentence on $\eta$.
 #
-# <details><summary>Hint 1</summary>Put L_reg in the place of L in eq. (3). Nothing else happens.</details>
-# <details><summary>Hint 2</summary>What is the gradient of ½‖θ‖²? Then collect everything that multiplies θ_t.</details>
+# <details><summary>Hint 1</summary>
+#
+# Put $L_{\text{reg}}$ in the place of $L$ in eq. (3). Nothing else happens.
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# What is the gradient of $\frac12\lVert\theta\rVert^2$? Then collect everything that multiplies $\theta_t$.
+# </details>
 #
 # Test your formula first:
 
@@ -230,9 +219,15 @@ def sgd(theta, grad, state, *, lr, l2=0.0, beta1=1.0):
 # **A right result** moves the decay, and leaves the rest as it is. With `weight_decay=0` it is Algorithm 1 with
 # `l2=0`.
 #
-# <details><summary>Hint 1</summary>Follow λ_ℓ2 through Algorithm 1. Into which quantities does it leak, and which of
-# them is remembered until the next step?</details>
-# <details><summary>Hint 2</summary>Eq. (1) says where the decay belongs. Put m_t where it has the gradient.</details>
+# <details><summary>Hint 1</summary>
+#
+# Follow $\lambda_{\ell_2}$ through Algorithm 1. Into which quantities does it leak, and which of them is remembered until
+# the next step?
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# Eq. (1) says where the decay belongs. Put $m_t$ where it has the gradient.
+# </details>
 
 
 # %% question="sgdw"
@@ -277,15 +272,14 @@ def gap(beta1, factor):
     return [f"{distance:.1e}" for distance in (penalised - decayed).norm(dim=1)]
 
 
-pd.DataFrame(
-    {
+with kindly():  # one line, and no traceback, if something is amiss
+    gaps = {
         ("no momentum (β1 = 1)", "λ_w = that of (i)"): gap(1.0, 1.0),
         ("momentum (β1 = 0.2)", "λ_w = that of (i)"): gap(0.2, 1.0),
         ("momentum (β1 = 0.2)", "λ_w = half of it"): gap(0.2, 0.5),
         ("momentum (β1 = 0.2)", "λ_w = β1 times it"): gap(0.2, 0.2),
-    },
-    index=[f"after step {t}" for t in range(1, 5)],
-).T
+    }
+pd.DataFrame(gaps, index=[f"after step {t}" for t in range(1, 5)]).T
 
 # %% [markdown]
 # - Without momentum ($\beta_1 = 1$) the gap is zero up to rounding: the identity of (i) is **exact**.
@@ -339,11 +333,20 @@ pd.DataFrame(
 # **A right result** is a diagonal matrix. For t = 1 it is $\operatorname{diag}(1/|g_1|)$: bias correction makes the first step a step
 # of the signs.
 #
-# <details><summary>Hint 1</summary>Unroll the recursion of v_t until only g_1 … g_t are left. Which sum is it?</details>
-# <details><summary>Hint 2</summary>The diagonal of g gᵀ is g², element by element. Which G_t(α) has v_t on its diagonal, and
-# what stands in front?</details>
-# <details><summary>Hint 3</summary>M_t has one over the root of v̂_t on its diagonal. In numpy, <code>np.diag</code> takes the
-# diagonal of a matrix, and makes a matrix of a diagonal.</details>
+# <details><summary>Hint 1</summary>
+#
+# Unroll the recursion of $v_t$ until only $g_1 \dots g_t$ are left. Which sum is it?
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# The diagonal of $g g^\top$ is $g^2$, element by element. Which $G_t(\alpha)$ has $v_t$ on its diagonal, and what stands
+# in front?
+# </details>
+# <details><summary>Hint 3</summary>
+#
+# $M_t$ has $1/\sqrt{\hat v_t}$ on its diagonal. In numpy, `np.diag` takes the diagonal of a matrix, and makes a matrix of
+# a diagonal.
+# </details>
 
 
 # %% question="preconditioner"
@@ -393,11 +396,15 @@ check("preconditioner", preconditioner)
 # **A right result**: any valid example is right, and two dimensions are enough. The proof ends with a condition on $M_t$.
 # (In it, $M_t$ is a given matrix, the same in both methods.)
 #
-# <details><summary>Hint 1</summary>Write both updates with everything that multiplies θ collected. What do they have in
-# common?</details>
+# <details><summary>Hint 1</summary>
+#
+# Write both updates with everything that multiplies $\theta$ collected. What do they have in common?
+# </details>
 # <details><summary>Hint 2</summary>Two matrices that give the same product with <em>every</em> vector are equal.</details>
-# <details><summary>Hint 3</summary>For the example: along which directions does a diagonal M act as a plain number? Take two
-# with different numbers.</details>
+# <details><summary>Hint 3</summary>
+#
+# For the example: along which directions does a diagonal $M$ act as a plain number? Take two with different numbers.
+# </details>
 
 
 # %% question="counterexample"
@@ -444,9 +451,18 @@ check("counterexample", counterexample)
 # **A right result**: $\lambda_w$ looks familiar. In code, you return the penalty's gradient, and `M @` that gradient is a multiple
 # of `theta`.
 #
-# <details><summary>Hint 1</summary>‖Aθ‖² = θᵀAᵀAθ. What is AᵀA here?</details>
-# <details><summary>Hint 2</summary>The gradient of ½θᵀBθ is Bθ if B is symmetric. Then let M_t act on it.</details>
-# <details><summary>Hint 3</summary>M need not be diagonal in the check. <code>np.linalg.solve(M, theta)</code> is M⁻¹θ.</details>
+# <details><summary>Hint 1</summary>
+#
+# $\lVert A\theta\rVert^2 = \theta^\top A^\top A\,\theta$. What is $A^\top A$ here?
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# The gradient of $\frac12\theta^\top B\theta$ is $B\theta$ if $B$ is symmetric. Then let $M_t$ act on it.
+# </details>
+# <details><summary>Hint 3</summary>
+#
+# $M$ need not be diagonal in the check. `np.linalg.solve(M, theta)` is $M^{-1}\theta$.
+# </details>
 
 
 # %% question="scaled_penalty_gradient"
@@ -582,8 +598,10 @@ check("adamw", adamw)
 # </details>
 
 # %% folded=true
-
-playground(adam_l2, adamw)
+# Two sliders, and the paths of your two rules.
+with kindly():
+    valley = playground(adam_l2, adamw)
+valley
 
 # %% [markdown]
 # ## 2(b) The heat maps
@@ -629,19 +647,20 @@ def explore(rule, name="medium", **knobs):
     ``name`` is a difficulty (easy, medium, hard) or a name of your own; ``knobs`` go to make_data.
     """
     level = name if name in ("easy", "medium", "hard") else "medium"
-    file = Path("runs") / f"{rule.__name__}_{name}.csv"
 
     def task(seed):
         return make_data(level, seed=seed, **knobs)
 
-    with kindly():  # one line, and no traceback, if something is amiss
-        try:
-            return sweep(rule, LRS, DECAYS[rule.__name__], task, save=file, **SIZE)
-        except TableError:
-            print(f"{rule.__name__} or a knob has changed since {file} was made.")
-            old = sum(1 for _ in file.parent.glob(f"{file.stem}.old*.csv"))
-            file.replace(file.with_suffix(f".old{old + 1}.csv"))
-            return sweep(rule, LRS, DECAYS[rule.__name__], task, save=file, **SIZE)
+    with kindly():
+        grid = DECAYS.get(kind := getattr(rule, "__name__", ""))
+        if grid is None:
+            raise ValueError(f"explore takes adam_l2 or adamw, not {kind or rule!r}")
+        for number in count(1):  # another rule, or other knobs: another file
+            file = Path("runs") / f"{kind}_{name}_{number}.csv"
+            try:
+                return sweep(rule, LRS, grid, task, save=file, **SIZE)
+            except TableError:
+                continue
 
 
 # %% [markdown]
@@ -650,14 +669,16 @@ def explore(rule, name="medium", **knobs):
 # %%
 table_l2 = explore(adam_l2)
 table_w = explore(adamw)
-show(heatmaps(table_l2, table_w), f"{describe(table_l2)} {describe(table_w)}")
+with kindly():
+    show(heatmaps(table_l2, table_w), f"{describe(table_l2)} {describe(table_w)}")
 
 # %% [markdown]
 # The same accuracy maps in words:
 
 # %%
-for table in (table_l2, table_w):
-    print(fill(describe(table), 88), end="\n\n")
+with kindly():
+    for table in (table_l2, table_w):
+        print(fill(describe(table), 88), end="\n\n")
 
 # %% [markdown] attach="expected_maps.png"
 # <details><summary>What to expect (open it after you have looked)</summary>
@@ -679,24 +700,9 @@ for table in (table_l2, table_w):
 # interval: with other seeds, or on another processor, expect your slopes to move by a tenth or two.
 
 # %% folded=true
-# Draws the two lines over the accuracy maps.
-tables = {"adam_l2": table_l2, "adamw": table_w}
-figure, axes = plt.subplots(1, 2, figsize=(9.4, 4), layout="constrained")
-norm = color_norm(list(tables.values()), "val_accuracy")
-lines = []
-for ax, (name, table) in zip(axes, tables.items(), strict=True):
-    heatmap(table, ax=ax, norm=norm)
-    card, guess = tuning_card(table).iloc[0], prediction.get(name, ...)
-    said, found = "you made no prediction", "none: the map shows no ridge"
-    if guess is not ...:
-        with kindly():
-            draw_slope(ax, table, guess, "your prediction")
-        said = f"you predicted {guess:+.2f}"
-    if pd.notna(card.slope):
-        found = f"{card.slope:+.2f}"
-    lines.append(f"{name:8} {said}; measured {found}")
-print("\n".join(lines))
-show(figure, "The accuracy maps with two lines of slope. " + ". ".join(lines))
+# Your slopes and the measured ones, over the accuracy maps.
+with kindly():
+    reveal_slopes({"adam_l2": table_l2, "adamw": table_w}, prediction)
 
 # %% [markdown]
 # ### Why
@@ -715,24 +721,8 @@ prediction_of_turn = {"adamw": {"a": ..., "b": ...}, "adam_l2": {"a": ..., "b": 
 
 # %% folded=true
 # Your powers and the measured ones, and lines of equal turn over the accuracy maps.
-lines = []
-for name, table in {"adamw": table_w, "adam_l2": table_l2}.items():
-    card, guess = tuning_card(table).iloc[0], prediction_of_turn.get(name, {})
-    a, b = guess.get("a", ...), guess.get("b", ...)
-    said = f"you predicted a = {a}, b = {b}"
-    if a is ... or b is ...:
-        said = "you made no prediction"
-    lines.append(
-        f"{name:8} {said}; measured a = {card.turn_lr_power:.2f}, b = {card.turn_decay_power:.2f}, "
-        f"so lines of equal turn have slope −a/b = {round(card.turn_slope, 2) + 0:.2f}"
-    )
-print("\n".join(lines))
-print(turns_in_words(table_l2, table_w))
-figure = heatmaps(table_l2, table_w, metrics=("val_accuracy", "turn"))
-show(
-    figure,
-    "Accuracy maps with lines of equal turn, and maps of the turn. " + ". ".join(lines),
-)
+with kindly():
+    reveal_turns({"adam_l2": table_l2, "adamw": table_w}, prediction_of_turn)
 
 # %% [markdown]
 # <details><summary>What to see (open it after you have looked)</summary>
@@ -755,16 +745,17 @@ show(
 # and loss (validation solid, training with its noisy labels dashed), the turn of each step, and the length of the weights. Why is
 # that corner dark? Put `adam_l2` and `table_l2` in the place of `adamw` and `table_w` for the other map.
 
+
 # %% folded=true
-
-
+# Two sliders, and the curves of the setting that they choose.
 def follow(settings):
     """Train AdamW at a few settings once more, with their history."""
-    with kindly():
-        return curves(adamw, settings, medium(0), epochs=SIZE["epochs"])
+    return curves(adamw, settings, medium(0), epochs=SIZE["epochs"])
 
 
-open_map(table_w, follow)
+with kindly():
+    opened = open_map(table_w, follow)
+opened
 
 # %% [markdown] tags=["instructor"]
 # **Where the slopes come from.** Behind a normalisation the loss depends on θ/‖θ‖ only. So the gradient is orthogonal to θ
@@ -863,61 +854,33 @@ open_map(table_w, follow)
 # `easy` has separation 9 and label noise 0.2, `hard` has 7 and 0.5.
 
 
-# %% folded=true
-# How maps are drawn side by side.
-def side_by_side(pairs):
-    """Accuracy maps: a column for each difficulty, a row for each rule, one colour scale."""
-    norm = color_norm(
-        [table for pair in pairs.values() for table in pair], "val_accuracy"
-    )
-    figure, axes = plt.subplots(
-        2,
-        len(pairs),
-        figsize=(4 * len(pairs) + 0.6, 7),
-        squeeze=False,
-        layout="constrained",
-    )
-    for column, (name, pair) in zip(axes.T, pairs.items(), strict=True):
-        for ax, table in zip(column, pair, strict=True):
-            heatmap(table, ax=ax, norm=norm, colorbar=False)
-            ax.set_title(f"{name}\n{ax.get_title()}", fontsize="medium")
-    figure.colorbar(
-        axes[0, 0].collections[0],
-        ax=axes,
-        label="validation accuracy",
-        aspect=40,
-        pad=0.01,
-    )
-    show(
-        figure,
-        " ".join(
-            f"{name}: {describe(table)}"
-            for name, pair in pairs.items()
-            for table in pair
-        ),
-    )
-
-
 # %%
-by_difficulty = {
-    "easy": (explore(adam_l2, "easy"), explore(adamw, "easy")),
-    "medium": (table_l2, table_w),
-    "hard": (explore(adam_l2, "hard"), explore(adamw, "hard")),
-}
-side_by_side(by_difficulty)
-for name, pair in by_difficulty.items():
-    for table in pair:
-        print(fill(f"{name}: {describe(table)}", 88), end="\n\n")
+with kindly():
+    by_difficulty = {
+        "easy": (explore(adam_l2, "easy"), explore(adamw, "easy")),
+        "medium": (table_l2, table_w),
+        "hard": (explore(adam_l2, "hard"), explore(adamw, "hard")),
+    }
+    words = [
+        f"{level}: {describe(t)}" for level, pair in by_difficulty.items() for t in pair
+    ]
+    show(side_by_side(by_difficulty), " ".join(words))
+    print("\n\n".join(fill(each, 88) for each in words))
 
 # %% [markdown]
-# Your turn: one knob at a time tells you more than two. Change the two lines, and look at your maps beside those of `medium`. An
-# experiment of another name leaves the runs of this one where they are.
+# Your turn: one knob at a time tells you more than two. Change the two lines, and look at your maps beside those of `medium`. Give
+# each experiment a name; what has been trained is kept, also when you turn a knob back or mend a rule.
 
 # %%
 my_name = "no noise"  # of your experiment
 my_knobs = {"label_noise": 0.0}  # for instance: no noise at all.  Then try others.
-mine = (explore(adam_l2, my_name, **my_knobs), explore(adamw, my_name, **my_knobs))
-side_by_side({"medium": (table_l2, table_w), my_name: mine})
+with kindly():
+    mine = (explore(adam_l2, my_name, **my_knobs), explore(adamw, my_name, **my_knobs))
+    compared = {"medium": (table_l2, table_w), my_name: mine}
+    words = [
+        f"{level}: {describe(t)}" for level, pair in compared.items() for t in pair
+    ]
+    show(side_by_side(compared), " ".join(words))
 
 # %% [markdown]
 # **A right result** says what you turned, which way, and what happened to the *height*, the *breadth* and the *slope* of the
@@ -997,12 +960,13 @@ def best_accuracy(table):
 check("best_accuracy", best_accuracy)
 
 # %%
-for name, table in {"Adam with ℓ2": table_l2, "AdamW": table_w}.items():
-    shares = ", ".join(
-        f"{good_fraction(table, level):.0%} above {level:.0%}"
-        for level in (0.85, 0.9, 0.92)
-    )
-    print(f"{name:13} best {best_accuracy(table):.3f}; {shares}")
+with kindly():
+    for name, table in {"Adam with ℓ2": table_l2, "AdamW": table_w}.items():
+        shares = ", ".join(
+            f"{good_fraction(table, level):.0%} above {level:.0%}"
+            for level in (0.85, 0.9, 0.92)
+        )
+        print(f"{name:13} best {best_accuracy(table):.3f}; {shares}")
 
 # %% [markdown]
 # The **tuning card** adds more: the slope; the separability of the map (1: the map is a product of a function of $\eta$ and one
@@ -1012,7 +976,9 @@ for name, table in {"Adam with ℓ2": table_l2, "AdamW": table_w}.items():
 # over so many epochs their weights average. From three seeds on, 95 % intervals stand in brackets; two are too few for one.
 
 # %%
-card_table(pd.concat([tuning_card(table_l2), tuning_card(table_w)]))
+with kindly():
+    card = card_table(pd.concat([tuning_card(table_l2), tuning_card(table_w)]))
+card
 
 # %% [markdown]
 # **Conjecture.** Is the best accuracy of the two rules different, beyond what two seeds can tell? How many settings are good, and
@@ -1052,12 +1018,22 @@ card_table(pd.concat([tuning_card(table_l2), tuning_card(table_w)]))
 #
 # **A right result** is a table of five slopes. Two of them you have measured; the next cell measures PyTorch's.
 #
-# <details><summary>Hint 1</summary>Pythagoras: a step u that is orthogonal to θ changes ‖θ‖² by ‖u‖². How large is u for SGD, and how large for
-# Adam, whose every coordinate moves by about η whatever the gradient?</details>
-# <details><summary>Hint 2</summary>A step of decay that removes the fraction λ of θ changes ‖θ‖² by about −2λ‖θ‖². Set the sum of both changes to 0,
-# solve for ‖θ‖, and put it into the angle ‖u‖/‖θ‖.</details>
-# <details><summary>Hint 3</summary>Adam with ℓ2 divides the penalty's gradient by √v̂ as well, which is about γ/‖θ‖ (up to a constant). So which fraction
-# of θ does it remove in a step?</details>
+# <details><summary>Hint 1</summary>
+#
+# Pythagoras: a step $u$ that is orthogonal to $\theta$ changes $\lVert\theta\rVert^2$ by $\lVert u\rVert^2$. How large is
+# $u$ for SGD, and how large for Adam, whose every coordinate moves by about $\eta$ whatever the gradient?
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# A step of decay that removes the fraction $\lambda$ of $\theta$ changes $\lVert\theta\rVert^2$ by about
+# $-2\lambda\lVert\theta\rVert^2$. Set the sum of both changes to 0, solve for $\lVert\theta\rVert$, and put it into the
+# angle $\lVert u\rVert/\lVert\theta\rVert$.
+# </details>
+# <details><summary>Hint 3</summary>
+#
+# Adam with ℓ2 divides the penalty's gradient by $\sqrt{\hat v}$ as well, which is about $\gamma/\lVert\theta\rVert$ (up
+# to a constant). So which fraction of $\theta$ does it remove in a step?
+# </details>
 # <details><summary>The slopes (open it when you have five of your own)</summary>SGD with ℓ2: −1. SGDW: 0. Adam with ℓ2: −2. AdamW: 0. AdamW
 # in PyTorch's convention: −1. Measured, on a 13 × 13 grid with five seeds: −0.99 [−1.02, −0.96], 0.00 [−0.01, 0.02], −1.92 [−2.12, −1.71],
 # 0.00 [−0.03, 0.03], −0.99 [−1.01, −0.97]. And where the law's assumption fails? See below.</details>
@@ -1084,32 +1060,33 @@ def adamw_torch(theta, grad, state, *, lr, torch_decay, **betas):
 
 
 if EXTENSIONS:
-    print("1. PyTorch's convention")
-    in_torch = sweep(adamw_torch, LRS, log_grid(1e-2, 1e3, POINTS), medium, **SIZE)
-    figure = heatmaps(table_w, in_torch, metrics=("val_accuracy",))
-    show(figure, f"{describe(table_w)} {describe(in_torch)}")
+    with kindly():
+        print("1. PyTorch's convention")
+        in_torch = sweep(adamw_torch, LRS, log_grid(1e-2, 1e3, POINTS), medium, **SIZE)
+        figure = heatmaps(table_w, in_torch, metrics=("val_accuracy",))
+        show(figure, f"{describe(table_w)} {describe(in_torch)}")
 
-    print("2. The plain network")
-    low, decays = log_grid(1e-4, 1e-1, POINTS), log_grid(1e-5, 1e0, POINTS)
-    plain = [
-        sweep(rule, low, decays, medium, scale_invariant=False, **SIZE)
-        for rule in (adam_l2, adamw)
-    ]
-    figure = heatmaps(*plain, metrics=("val_accuracy",))
-    show(figure, " ".join(map(describe, plain)))
+        print("2. The plain network")
+        low, decays = log_grid(1e-4, 1e-1, POINTS), log_grid(1e-5, 1e0, POINTS)
+        plain = [
+            sweep(rule, low, decays, medium, scale_invariant=False, **SIZE)
+            for rule in (adam_l2, adamw)
+        ]
+        figure = heatmaps(*plain, metrics=("val_accuracy",))
+        show(figure, " ".join(map(describe, plain)))
 
-    print("3. Digits")
-    from adamw_pset import load_digits_data
+        print("3. Digits")
+        from adamw_pset import load_digits_data
 
-    def digits(seed):
-        return load_digits_data(seed=seed)
+        def digits(seed):
+            return load_digits_data(seed=seed)
 
-    real = [
-        sweep(rule, LRS, DECAYS[rule.__name__], digits, **SIZE)
-        for rule in (adam_l2, adamw)
-    ]
-    figure = heatmaps(*real, metrics=("val_accuracy",))
-    show(figure, " ".join(map(describe, real)))
+        real = [
+            sweep(rule, LRS, DECAYS[rule.__name__], digits, **SIZE)
+            for rule in (adam_l2, adamw)
+        ]
+        figure = heatmaps(*real, metrics=("val_accuracy",))
+        show(figure, " ".join(map(describe, real)))
 
 # %% [markdown]
 # <details><summary>What others found (open it after you have looked)</summary>
@@ -1164,21 +1141,23 @@ if EXTENSIONS:
     torch.set_num_threads(1)  # with operations this small, threads only wait
     eta, lam = 0.01, 0.03
     of_torch = torch.optim.AdamW
-    losses = {
-        "your adamw, λ_w = 0.03": train(
-            lambda p: RuleOptimizer(p, adamw, lr=eta, weight_decay=lam)
-        ),
-        "torch.optim.AdamW, λ_w/η = 3": train(
-            lambda p: of_torch(p, lr=eta, weight_decay=lam / eta)
-        ),
-        "torch.optim.AdamW, 0.03 typed in": train(
-            lambda p: of_torch(p, lr=eta, weight_decay=lam)
-        ),
-    }
-    figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
+    with kindly():
+        losses = {
+            "your adamw, λ_w = 0.03": train(
+                lambda p: RuleOptimizer(p, adamw, lr=eta, weight_decay=lam)
+            ),
+            "torch.optim.AdamW, λ_w/η = 3": train(
+                lambda p: of_torch(p, lr=eta, weight_decay=lam / eta)
+            ),
+            "torch.optim.AdamW, 0.03 typed in": train(
+                lambda p: of_torch(p, lr=eta, weight_decay=lam)
+            ),
+        }
+    figure, ax = plt.subplots(figsize=(8, 4.5), layout="constrained")
     for (name, values), style in zip(losses.items(), ("-", "--", ":"), strict=True):
         ax.plot(range(1, len(values) + 1), values, style, label=name, lw=2.4)
     ax.set(xlabel="epoch", ylabel="validation loss (nats)")
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.legend()
     words = [f"{name}: ends at {values[-1]:.4f}" for name, values in losses.items()]
     print("\n".join(words))

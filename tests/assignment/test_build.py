@@ -116,12 +116,10 @@ def test_the_solved_notebook_runs_and_draws(instructor: Any, tmp_path: Path) -> 
     assert red == []  # progress bars are no errors: JupyterLab shows stderr on red
     drawn = {}
     for cell in instructor.cells:
-        calls = re.findall(r"^ *(?:show|side_by_side)\(", cell.source, re.MULTILINE)
-        wanted = len(calls) - cell.source.count("def side_by_side")  # that one has a show() in it
-        if wanted:
+        if wanted := len(re.findall(r"^ *(?:show|reveal_\w+)\(", cell.source, re.MULTILINE)):
             pictures = [output for output in outputs[cell.id] if "image/png" in output.get("data", {})]
             images = sum('<img alt="' in picture.data["text/html"] for picture in pictures)
-            drawn[cell.source.splitlines()[0]] = wanted, images
+            drawn[cell.id] = wanted, images
     # the four maps, the prediction, why, the difficulties, the student's own, three more maps, PyTorch
     assert len(drawn) == 7
     assert all(wanted == found for wanted, found in drawn.values()), drawn

@@ -43,7 +43,9 @@ def test_each_panel_has_its_curves() -> None:
     assert [line.get_ydata().tolist() for line in accuracy.lines] == [[0.25] * 2, [0.125] * 2, [0.5] * 2, [0.25] * 2]
     assert [line.get_ydata()[0] for line in loss.lines] == [0.2, 0.1, 0.1, 0.05]
     assert turn.lines[0].get_ydata().tolist() == [3, 6, 9, 12]
-    assert [text.get_text() for text in accuracy.get_legend().texts] == ["η = 0.25, λ = 0.2", "η = 0.5, λ = 0.1"]
+    assert [text.get_text() for text in figure.legends[0].texts] == ["η = 0.25, λ = 0.2", "η = 0.5, λ = 0.1"]
+    named = curves.draw_curves(history([(0.5, 0.1), (0.25, 0.2)]), best=(0.25, 0.2)).legends[0]
+    assert [text.get_text() for text in named.texts] == ["best: η = 0.25, λ = 0.2", "η = 0.5, λ = 0.1"]
     words = curves.describe_curves(history([(0.5, 0.1)]))
     assert "validation accuracy 0.500, training accuracy (noisy labels) 0.250" in words
     gone = history([(0.5, 0.1)])

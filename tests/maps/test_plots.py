@@ -17,7 +17,7 @@ from helpers.tables import CONSTANT, DECAYS, LRS, diagonal, powers, table
 from matplotlib.contour import ContourSet
 
 from adamw_pset import heatmap, heatmaps
-from adamw_pset.maps.plots import describe, draw_slope, save_figure
+from adamw_pset.maps.plots import describe, draw_slope, save_figure, side_by_side
 
 
 @pytest.fixture(autouse=True)
@@ -121,11 +121,38 @@ def test_lines_of_equal_turn_and_the_sentence_below() -> None:
             eta, lam = path.vertices[:-1].T
             np.testing.assert_allclose(10**2.75 * np.sqrt(eta * lam), degrees, rtol=0.05)  # drawn between grid points
     assert figure.legends[0].get_title().get_text().endswith("AdamW 10.0")
-    assert "turn of the best settings 10.0°" in [ax.get_title() for ax in figure.axes][1].split("AdamW: ")[1]
+    assert "best settings turn 10.0°" in [ax.get_title() for ax in figure.axes][1].split("AdamW: ")[1]
     for metrics in (("val_accuracy",), ("val_accuracy", "val_loss")):
         assert "turn" not in str(heatmaps(runs, metrics=metrics).legends[0].get_title().get_text())
     unmeasured = heatmaps(table(diagonal(-1)), metrics=("turn",))  # of an old table: empty, and no error
     unmeasured.canvas.draw()
+
+
+def test_where_weights_do_not_turn_is_not_where_they_diverged() -> None:
+    turn = powers(0.5, 0.5)
+    turn[0, 0] = np.nan
+    diverged = np.zeros((1, 13, 25), bool)
+    for gone, labels in ((False, ["no turn: weights 0, or too large"]), (True, ["diverged"])):
+        diverged[0, 0, 0] = gone
+        runs = table(np.where(diverged[0], np.nan, diagonal(-1)), diverged=diverged, turn=turn)
+        figure = heatmaps(runs, metrics=("val_accuracy", "turn"))
+        hatched = [[c.get_hatch() for c in ax.collections if c.get_hatch()] for ax in figure.axes[:2]]
+        assert hatched == ([["////"], ["////"]] if gone else [[], ["..."]])
+        assert [text.get_text() for text in figure.legends[0].texts][5:] == labels
+
+
+def test_side_by_side_has_one_scale_one_second_axis_and_a_legend() -> None:
+    pairs = {
+        name: [table(height * diagonal(-2), "adam_l2"), table(height * diagonal(0))]
+        for name, height in (("easy", 1.0), ("hard", 0.8))
+    }
+    for _, adamw in pairs.values():
+        adamw.attrs = {"steps_per_epoch": 32, "optimizers": {"adamw": {"decay": "weight_decay"}}}
+    figure = side_by_side(pairs)
+    assert [ax.get_title().split(",")[0] for ax in figure.axes[:4]] == ["easy: best 0.950", "hard: best 0.760"] * 2
+    assert len({ax.collections[0].norm for ax in figure.axes[:4]}) == 1
+    assert [ax.yaxis.get_visible() for ax in figure.axes if "epochs" in ax.get_ylabel()] == [False, True]
+    assert "accuracy 90%" in [text.get_text() for text in figure.legends[0].texts]
 
 
 def test_the_second_axis_counts_epochs() -> None:
