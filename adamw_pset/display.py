@@ -28,6 +28,10 @@ class Told(Exception):
         return wrap(str(self), 88)
 
 
+class StillOpen(Told, NotImplementedError):
+    """A question that has to be answered first."""
+
+
 @contextlib.contextmanager
 def kindly() -> Iterator[None]:
     """In a notebook, one line for an interrupt, for what is not there yet, and for what does not fit."""
@@ -42,10 +46,14 @@ def kindly() -> Iterator[None]:
     except (ValueError, TypeError, NotImplementedError) as error:
         unwritten = error if isinstance(error, NotImplementedError) else error.__cause__
         if isinstance(unwritten, NotImplementedError):
-            raise Told(f"{_raised_in(unwritten)} is still open: fill in its cell and run it, then this one.") from error
+            raise StillOpen(
+                f"{_raised_in(unwritten)} is still open: fill in its cell and run it, then this one."
+            ) from error
         said = " ".join(str(error).split())
         if "ellipsis" in said.lower():  # what stands for a function whose cell has not run
-            said = f"A function or a value is still open, so fill in its cell and run it, then this one ({said})."
+            raise StillOpen(
+                f"A function is still open, so fill in its cell and run it, then this one ({said})."
+            ) from error
         raise Told(said) from error
 
 
@@ -86,7 +94,7 @@ def show(figure: Figure, alt: str) -> None:
     picture = base64.b64encode(drawn.getvalue()).decode()
     data = {
         "image/png": picture,
-        "text/html": f'<img style="{CARD}" alt="{html.escape(alt)}" src="data:image/png;base64,{picture}">',
+        "text/html": f'<img alt="{html.escape(alt)}" style="{CARD}" src="data:image/png;base64,{picture}">',
         "text/plain": alt,
     }
     display(data, metadata={"image/png": {"alt": alt}}, raw=True)

@@ -35,7 +35,7 @@ OPEN = "unanswered is still open: fill in its cell and run it, then this one."
         (lambda: sweep(unanswered, [0.1], [0.1], TINY, seeds=1, epochs=1), OPEN),
         (lambda: curves(unanswered, [(0.1, 0.1)], TINY), OPEN),
         (lambda: unanswered(0, 0, 0, lr=0, weight_decay=0), OPEN),
-        (lambda: sweep(..., [0.1], [0.1], TINY), "A function or a value is still open"),  # type: ignore[arg-type]
+        (lambda: sweep(..., [0.1], [0.1], TINY), "A function is still open"),  # type: ignore[arg-type]
         (lambda: exec("table_w", {}), "table_w is not there yet: run the cells above"),
         (lambda: absent(0, 0, 0, lr=0, weight_decay=0), "absent: name 'misspelt' is not defined."),
         (lambda: make_data(lable_noise=0.1), "unexpected keyword argument 'lable_noise'"),  # type: ignore[call-arg]
