@@ -110,7 +110,6 @@ IN_PLACE_OF: dict[str, Callable[..., Any]] = {  # names of the package
     "tuning_card": _card,
     "card_table": _first,
     "playground": _nothing,
-    "open_map": _nothing,
     "reveal_slopes": _nothing,
     "reveal_turns": _nothing,
     "side_by_side": _figure,
