@@ -25,6 +25,7 @@ from autograder.grading.grade import score
 from autograder.grading.plain_text import visible
 from autograder.grading.submission import Submission
 
+NESTED = 50  # brackets of formulas in one another
 PIXELS, PICTURES, LENGTH = 12_000_000, 60, 200_000  # of a picture, of a submission, of a text
 ENCODED, DRAWN, WIDE = 16 << 20, 1 << 20, 2000  # bytes of a picture as it came, and drawn anew; pixels in width
 REST = """# As handed in
@@ -98,17 +99,37 @@ def rebuilt(submission: Submission | None, findings: Mapping[str, Finding]) -> A
 
 
 def harmless(text: str) -> str:
-    """Markdown in which no HTML, no link, no address and no command of a formula can do anything.
+    """Markdown in which no HTML, no link, no address, no heading and no command of a formula can do anything.
 
     Formulas, lists, tables, code and emphasis stay as they are; of the commands of formulas, those that
-    draw mathematics.
+    draw mathematics.  Formulas in formulas without end, on which a browser dies, lose what nests them.
     """
     text = visible(text[:LENGTH])
     text = re.sub(r"<(?=[A-Za-z/!?])", "< ", text)  # a tag needs its name at once
     text = re.sub(r"\](?=[(\[:])", "] ", text)  # a link its address
     text = re.sub(r"&(?=#?\w{1,40};)", "& ", text)  # an entity may stand for anything
     text = re.sub(r"(?<=\w):(?=//)|(?i:(?<=www)\.|(?<=mailto):)", r"\g<0> ", text)  # some readers make links of them
+    # A heading's id is its text, and the Formgrader finds the boxes for points by their ids.
+    text = re.sub(r"^([\s>*+.)\d-]*)#", r"\1\#", text, flags=re.MULTILINE)
+    text = re.sub(r"(\S[ \t]*\n[ \t>]*(?:=+|-+))[ \t]*$", "\\1\N{NO-BREAK SPACE}", text, flags=re.MULTILINE)
+    if _nested(text) > NESTED:
+        text = re.sub(r"[{}]|\\(?=[A-Za-z])", " ", text)
     return re.sub(r"\\(?=([A-Za-z]+))", lambda found: "\\" if found[1] in _commands() else "\\ ", text)
+
+
+def _nested(text: str) -> int:
+    """How deep the formulas of ``text`` nest, at most."""
+    depth = most = 0
+    comment = False  # in which nothing is closed
+    for token in re.findall(r"\\(?:left|begin|right|end)(?![A-Za-z])|\\.|[{}%\n]", text):
+        if token in ("{", r"\left", r"\begin"):
+            depth += 1
+            most = max(most, depth)
+        elif token in ("}", r"\right", r"\end") and not comment:
+            depth = max(depth - 1, 0)
+        elif token in "%\n":
+            comment = token == "%"
+    return most
 
 
 @cache
