@@ -118,6 +118,8 @@ def sliders(redraw: Callable[..., None], **axes: tuple[str, NDArray[np.float64]]
         def __repr__(self) -> str:  # what a page shows that was opened without its kernel
             return "Two sliders and a figure: run this cell to see them."
 
+    print("The sliders live as long as the kernel: in a notebook that you open again, run this cell again.")
+
     def slider(label: str, values: NDArray[np.float64]) -> Any:
         options = [(f"{value:.2g}", float(value)) for value in values]
         middle = options[len(options) // 2][1]

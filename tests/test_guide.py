@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -35,6 +36,8 @@ ROOT = Path(__file__).resolve().parents[1]
 GUIDE = (ROOT / "autograder" / "README.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMENTARY = (ROOT / "docs" / "commentary.md").read_text(encoding="utf-8")
+SOURCE = (ROOT / "autograder" / "source" / "explore_Adam.py").read_text(encoding="utf-8")
+NOTEBOOK = re.sub(r"^# ?", "", SOURCE, flags=re.MULTILINE)  # its prose
 TARGETS = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 
 OTHERS = {
@@ -180,6 +183,39 @@ NUMBERS = [
 @pytest.mark.parametrize("words", NUMBERS)
 def test_each_number_of_the_commentary_is_measured(words: str) -> None:
     assert words in " ".join(COMMENTARY.split())
+
+
+def signed(figure: str, optimizer: str, column: str, digits: int = 2) -> str:
+    return said([value(figure, optimizer, column)[0], np.nan, np.nan], digits)
+
+
+IN_NOTEBOOK = [
+    f"the best accuracies {signed('adam', 'adam_l2', 'best_accuracy', 3)} and "
+    f"{signed('adam', 'adamw', 'best_accuracy', 3)} (in brackets",
+    f"sets it (a = {signed('adam', 'adamw', 'turn_lr_power')}, b = {signed('adam', 'adamw', 'turn_decay_power')})",
+    f"together (a = {signed('adam', 'adam_l2', 'turn_lr_power')}, b = {signed('adam', 'adam_l2', 'turn_decay_power')})",
+    f"in proportion: −a/b = {signed('adam', 'adam_l2', 'turn_slope')}, and the map says",
+    f"there −a/b is {signed('plain', 'adam_l2', 'turn_slope', 1)} and {signed('plain', 'adamw', 'turn_slope', 1)}, and",
+]
+
+
+@pytest.mark.parametrize("words", IN_NOTEBOOK)
+def test_each_number_of_the_notebook_is_measured(words: str) -> None:
+    assert words in " ".join(NOTEBOOK.split())
+
+
+def test_every_value_with_an_interval_is_in_a_table_of_figures() -> None:
+    """Whichever it is: what ``make figures`` no longer gives stands in no text."""
+    known = set()
+    for file in (ROOT / "docs" / "figures").glob("*/tuning.csv"):
+        table = pd.read_csv(file).set_index("optimizer")
+        for column in (name for name in table if f"{name}_low" in table):
+            for numbers in table[[column, f"{column}_low", f"{column}_high"]].to_numpy():
+                known |= {said(list(numbers), digits) for digits in range(4)}
+    for name, text in {"README": README, "notebook": NOTEBOOK}.items():
+        found = re.findall(r"−?\d+(?:\.\d+)? \[−?[\d.]+, −?[\d.]+\]", " ".join(text.split()))
+        assert len(found) > 20
+        assert [each for each in found if each not in known] == [], name
 
 
 MEASURED = {  # the tables of theory and measurement: rule, its figure and its name there

@@ -1183,6 +1183,10 @@ if EXTENSIONS:
 #
 # *Kernel → Restart Kernel and Run All Cells*, save, run the last cell once more, and hand in if nothing is open. Whether a written
 # answer is *right* is read by a person; the table says only whether it is there.
+#
+# **No table below, after *Run All Cells*?** Then a cell above has stopped it. Scroll up to the last cell with a number in its
+# brackets: what is open or wrong stands below it. To go on past it, click the cell after it and choose *Run → Run Selected Cell
+# and All Below*.
 
 # %%
 summary(globals())
