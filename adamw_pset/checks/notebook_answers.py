@@ -53,9 +53,10 @@ def in_another_process(path: Path) -> dict[str, Verdict]:
     Raises ``ValueError`` if a cell ends that Python.
     """
     command = [sys.executable, "-m", __spec__.name, str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, encoding="ascii", check=False)
+    done = subprocess.run(command, capture_output=True, text=True, encoding="ascii", errors="replace", check=False)
     if done.returncode:
-        raise ValueError(f"{path.name} could not be read to its end ({done.stderr.strip().rpartition(chr(10))[2]})")
+        last = done.stderr.strip().rpartition("\n")[2] or f"exit code {done.returncode}"
+        raise ValueError(f"{path.name} could not be read to its end: {last}")
     return {question: Verdict(*verdict) for question, verdict in json.loads(done.stdout).items()}
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from adamw_pset.checks.notebook_answers import load_notebook
+from adamw_pset.checks.notebook_answers import in_another_process, load_notebook
 from adamw_pset.checks.notebook_slice import by_itself
 from adamw_pset.cli import main
 from adamw_pset.table import read_table
@@ -99,6 +99,12 @@ def test_the_functions_of_a_cell_that_cannot_be_read_say_so(tmp_path: Path, caps
     command = ["heatmaps", "--rules", str(path), "--optimizers", "adamw", "--out", str(tmp_path)]
     assert main([*command, "--grid", "2", "--seeds", "1"]) == 2
     assert "cell 2: SyntaxError: '(' was never closed" in capsys.readouterr().err
+
+
+def test_a_cell_that_ends_its_python_is_told(tmp_path: Path) -> None:
+    path = notebook(tmp_path, "print('η')", "import os\nos.kill(os.getpid(), 9)")
+    with pytest.raises(ValueError, match=r"answers\.ipynb could not be read to its end: exit code -9"):
+        in_another_process(path)
 
 
 def test_a_notebook_that_changes_torch_s_type_changes_it_for_itself(tmp_path: Path) -> None:
