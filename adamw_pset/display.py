@@ -9,6 +9,7 @@ import io
 import sys
 from collections.abc import Callable, Iterator
 from textwrap import wrap
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -54,15 +55,26 @@ def kindly() -> Iterator[None]:
             raise StillOpen(
                 f"A function is still open, so fill in its cell and run it, then this one ({said})."
             ) from error
-        raise Told(said) from error
+        place = _function_of_the_notebook(error)
+        raise Told(f"{place}: {said}" if place else said) from error
+
+
+def _function_of_the_notebook(error: BaseException) -> str:
+    """The name of the notebook's function in which ``error`` arose; "" for one that this package raised."""
+    name = ""
+    for frame, _ in walk_tb(error.__traceback__):
+        module = frame.f_globals.get("__name__", "")
+        if module == "__main__":
+            name = frame.f_code.co_name
+        elif module.startswith("adamw_pset"):
+            name = ""
+    return "" if name == "<module>" else name
 
 
 def _raised_in(error: BaseException) -> str:
     """The name of the function that raised ``error``."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return "A function" if trace is None else trace.tb_frame.f_code.co_name
+    *_, (frame, _) = walk_tb(error.__traceback__)
+    return frame.f_code.co_name
 
 
 def say(text: str) -> None:

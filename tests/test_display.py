@@ -38,6 +38,10 @@ OPEN = "unanswered is still open: fill in its cell and run it, then this one."
         (lambda: sweep(..., [0.1], [0.1], TINY), "A function is still open"),  # type: ignore[arg-type]
         (lambda: exec("table_w", {}), "table_w is not there yet: run the cells above"),
         (lambda: absent(0, 0, 0, lr=0, weight_decay=0), "absent: name 'misspelt' is not defined."),
+        (
+            lambda: exec("def share(x): return x + 'a'\nshare(1)", {"__name__": "__main__"}),
+            "share: unsupported operand",
+        ),
         (lambda: make_data(lable_noise=0.1), "unexpected keyword argument 'lable_noise'"),  # type: ignore[call-arg]
         (lambda: make_data(label_noise="much"), "label_noise='much': give a number"),  # type: ignore[arg-type]
     ],

@@ -654,7 +654,7 @@ def explore(rule, name="medium", **knobs):
     with kindly():
         grid = DECAYS.get(kind := getattr(rule, "__name__", ""))
         if grid is None:
-            raise ValueError(f"explore takes adam_l2 or adamw, not {kind or rule!r}")
+            raise ValueError(f"give it adam_l2 or adamw, not {kind or rule!r}")
         for number in count(1):  # another rule, or other knobs: another file
             file = Path("runs") / f"{kind}_{name}_{number}.csv"
             try:
