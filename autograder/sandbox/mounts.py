@@ -23,6 +23,8 @@ from autograder.confined.lockdown import SCRATCH
 PACKAGE = Path(adamw_pset.__file__).parent
 HIDDEN = (*LIBRARIES, "adamw_pset", "autograder", "nbgrader")  # packages that an answer cannot import
 
+EXCHANGE = "/usr/local/share"  # in whose nbgrader/exchange lies what others handed in
+
 
 def stage(folder: Path) -> None:
     """Put what the worker needs into ``folder``: our wings, and stubs for what would be an answer."""
@@ -128,6 +130,8 @@ def bubblewrap(folder: Path) -> list[str]:
     for library in HIDDEN:
         if (site / library).is_dir():
             command += ["--ro-bind", str(folder / "empty"), str(site / library)]
+    if os.path.isdir(EXCHANGE):
+        command += ["--ro-bind", str(folder / "empty"), EXCHANGE]
     command += ["--ro-bind", str(folder / "code"), "/room"]
     return [*command, "--chdir", SCRATCH, "--remount-ro", "/", "--remount-ro", "/dev", "--"]
 

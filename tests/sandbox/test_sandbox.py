@@ -264,6 +264,10 @@ ATTACKS = {
         if done: raise AssertionError('REACHED', "could write " + str(done))
         """),
     ),
+    "nbgrader's exchange, with what others handed in": (
+        "",
+        rule("import os\nif os.listdir('/usr/local/share'): raise AssertionError('REACHED')"),
+    ),
     "leaving things behind": ("open('left', 'w').write('for a friend')\nopen('/dev/shm/left', 'w').write('x')", WRONG),
     "finding what others left": (
         "",
