@@ -897,8 +897,8 @@ with kindly():
 # %% [markdown] written="written_2b_ii"
 # **Model answer.** Harder data (closer clusters, more label noise): the best accuracy falls, and the region
 # above 90 % shrinks or vanishes, for both rules. Easier data: both rise, the regions grow, and at last decay hardly matters: with
-# no label noise there is little to overfit. The *slope* stays near −2 and 0 (on this grid −2.2 on easy data and −1.7 on hard data for ℓ2-Adam; where nearly everything
-# is good, no slope can be told, and saying so is right), because it
+# no label noise there is little to overfit. The *slope* stays near −2 and 0 (on this grid, with two seeds, from −1.7 to −2.2
+# for ℓ2-Adam, by data and by processor; where nearly everything is good, no slope can be told, and saying so is right), because it
 # follows from the balance of growth and shrinkage of the weights and not from the data. More label noise moves the
 # best decay; the region shifts and does not turn.
 #
