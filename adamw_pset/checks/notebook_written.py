@@ -33,13 +33,15 @@ def written_answer(cells: Sequence[Cell], question: str, known: Any) -> str | No
 
     ``known`` is ``verdicts.numbers()``.  None if its cell is gone, and nothing is written in its place.
     """
-    texts = [cell.text for cell in cells if cell.id == question]
+    texts = _texts(cells, question, known)
     answers = [text.strip() for text in texts if not is_open(text)]
-    if not answers:
-        beside = list(_under_heading(cells, question, known))
-        answers = [text.strip() for text in beside if not is_open(text)]
-        texts += beside
     return "\n\n".join(dict.fromkeys(answers)) if texts else None
+
+
+def _texts(cells: Sequence[Cell], question: str, known: Any) -> list[str]:
+    """What stands in the question's own cells, and where that is open, beside them too."""
+    own = [cell.text for cell in cells if cell.id == question]
+    return own if any(not is_open(text) for text in own) else [*own, *_under_heading(cells, question, known)]
 
 
 def _under_heading(cells: Sequence[Cell], question: str, known: Any) -> Iterator[str]:
@@ -64,6 +66,19 @@ def _under_heading(cells: Sequence[Cell], question: str, known: Any) -> Iterator
 
 
 def states(cells: Sequence[Cell], known: Any) -> dict[str, str]:
-    """Of each written question: "answered", "open" or "not found"."""
-    answers = {question: written_answer(cells, question, known) for question in known["written"]}
-    return {name: "not found" if text is None else "answered" if text else "open" for name, text in answers.items()}
+    """Of each written question: "answered", "open", "not found", or that something stands beside its open cell.
+
+    A person reads what stands there; it may be an answer, or a line of the problem set that was changed.
+    """
+    return {
+        question: _state([is_open(text) for text in _texts(cells, question, known)]) for question in known["written"]
+    }
+
+
+BESIDE = "open; is there an answer beside it? Put it into its cell"
+
+
+def _state(opens: Sequence[bool]) -> str:
+    if not any(opens):
+        return "answered" if opens else "not found"
+    return "open" if all(opens) else BESIDE

@@ -11,7 +11,7 @@ import pytest
 from helpers.submissions import notebook
 
 from adamw_pset.checks.notebook_file import load, parse
-from adamw_pset.checks.notebook_written import states, written_answer
+from adamw_pset.checks.notebook_written import BESIDE, states, written_answer
 from adamw_pset.checks.verdicts import numbers
 from adamw_pset.cli import main
 
@@ -61,16 +61,16 @@ PLACES: dict[str, tuple[Callable[[Any], None], str]] = {
     "above the placeholder": (put(MINE + "\n\n{}"), "answered"),
     "the placeholder without its stars": (put(" Your answer here. "), "open"),
     "nothing at all in its cell": (put(""), "open"),
-    "in a new cell below": (beside(1, cell(MINE)), "answered"),
-    "in a new cell above": (beside(0, cell(MINE)), "answered"),
-    "in a new raw cell": (beside(1, cell(MINE, "raw")), "answered"),
-    "in a new cell further up": (beside(-3, cell(MINE)), "answered"),
+    "in a new cell below": (beside(1, cell(MINE)), BESIDE),
+    "in a new cell above": (beside(0, cell(MINE)), BESIDE),
+    "in a new raw cell": (beside(1, cell(MINE, "raw")), BESIDE),
+    "in a new cell further up": (beside(-3, cell(MINE)), BESIDE),
     "in an empty new cell": (beside(1, cell("  ")), "open"),
-    "in the cell that leads to it": (put("{}\n\n" + MINE, "Now write the derivation"), "answered"),
-    "in the cell of the heading": (put("{}\n\n" + MINE, HEADING), "answered"),
-    "in a code cell, as it is": (beside(1, cell(IN_WORDS, "code")), "answered"),
-    "in a code cell, as a comment": (beside(1, cell(f"# {MINE}\n# and so on", "code")), "answered"),
-    "in a code cell, as a text": (beside(1, cell(f'"""\n{MINE}\n"""', "code")), "answered"),
+    "in the cell that leads to it": (put("{}\n\n" + MINE, "Now write the derivation"), BESIDE),
+    "in the cell of the heading": (put("{}\n\n" + MINE, HEADING), BESIDE),
+    "in a code cell, as it is": (beside(1, cell(IN_WORDS, "code")), BESIDE),
+    "in a code cell, as a comment": (beside(1, cell(f"# {MINE}\n# and so on", "code")), BESIDE),
+    "in a code cell, as a text": (beside(1, cell(f'"""\n{MINE}\n"""', "code")), BESIDE),
     "a trial of one's own": (beside(1, cell("# a trial\nfor k in range(3):\n    print(k)", "code")), "open"),
     "an import of one's own": (beside(1, cell("from math import sqrt as root", "code")), "open"),
     "its cell retyped to code": (put(MINE, cell_type="code"), "answered"),
@@ -110,7 +110,7 @@ def test_an_answer_is_found_wherever_it_was_written(name: str, lost: Callable[[A
         state = "not found"  # a line of code like others
     assert found.pop(Q) == state
     assert (set(found.values()) == {"open"}) == (name != "under the next heading")
-    assert ("λ_w = η λ_ℓ2" in (written_answer(cells, Q, numbers()) or "")) == (state == "answered")
+    assert ("λ_w = η λ_ℓ2" in (written_answer(cells, Q, numbers()) or "")) == (state in ("answered", BESIDE))
 
 
 @pytest.mark.parametrize(
@@ -135,6 +135,17 @@ def test_the_command_line_finds_them_in_whatever_the_grader_reads(
     if lost is no_ids:
         assert main(["check", str(tmp_path / "mine.ipynb")]) == 1
         assert "8 of 8 written answers given" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("lost", [lambda _: None, no_metadata, no_ids], ids=["kept", "no metadata", "no ids"])
+def test_words_of_another_edition_are_no_answers(lost: Callable[[Any], None]) -> None:
+    nb = notebook({})
+    for one in nb["cells"]:
+        if one["cell_type"] == "markdown" and not one["id"].startswith("written_"):
+            one["source"] = "".join(one["source"]) + " "
+            one["source"] += "A word more."
+    lost(nb)
+    assert "answered" not in states(parse(json.dumps(nb).encode()).cells, numbers()).values()
 
 
 def test_each_written_question_has_a_heading_of_its_own() -> None:
