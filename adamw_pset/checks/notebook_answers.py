@@ -14,7 +14,7 @@ from typing import Any
 from adamw_pset.checks.notebook_file import Notebook, load
 from adamw_pset.checks.notebook_slice import Ambiguous, by_itself
 from adamw_pset.checks.notebook_source import NotebookRun
-from adamw_pset.checks.verdicts import Verdict, numbers, tried
+from adamw_pset.checks.verdicts import Verdict, numbers, questions_asked, tried
 
 
 class _Found(KeyboardInterrupt):
@@ -22,7 +22,7 @@ class _Found(KeyboardInterrupt):
 
 
 def notebook_verdicts(notebook: Notebook) -> dict[str, Verdict]:
-    """The verdict on each code question: at its check, at the notebook's end, or by itself; the best one counts.
+    """The verdict on each code question that is asked: at its check, at the end, or by itself; the best one counts.
 
     Runs the cells, with a warning for each that fails.
     """
@@ -44,7 +44,7 @@ def notebook_verdicts(notebook: Notebook) -> dict[str, Verdict]:
                 with run.answering():
                     look(question, answer)
     _warn(run)
-    return {question: verdicts[question] for question in asked}
+    return {question: verdicts[question] for question in questions_asked()}
 
 
 def in_another_process(path: Path) -> dict[str, Verdict]:

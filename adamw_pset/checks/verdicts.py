@@ -108,7 +108,7 @@ def open_questions() -> dict[str, Any]:
     In a notebook, ``check`` and ``summary`` know from here on which cells have run.
     """
     note_runs()
-    return dict.fromkeys(_asked(), ...)
+    return dict.fromkeys(questions_asked(), ...)
 
 
 def tried(question: str, answer: Any) -> Verdict:
@@ -120,12 +120,13 @@ def tried(question: str, answer: Any) -> Verdict:
 
 def verdicts(namespace: Mapping[str, Any]) -> dict[str, Verdict]:
     """The verdict on each code question, from a notebook's ``globals()``: "not_run" where it has no function yet."""
-    found = {question: tried(question, namespace.get(question)) for question in _asked()}
+    found = {question: tried(question, namespace.get(question)) for question in questions_asked()}
     unwritten = [name for name in found if namespace.get(name) is None or namespace[name] is ...]
     return found | dict.fromkeys(unwritten, Verdict("not_run", ""))
 
 
-def _asked() -> dict[str, Any]:
+def questions_asked() -> dict[str, Any]:
+    """The questions that the course has not dropped."""
     return {name: worked for name, worked in numbers()["questions"].items() if "dropped" not in worked}
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import adamw_pset
 from autograder.assignment.leaks import LEFT_OUT, Leak, find_leaks
 from autograder.assignment.places import BUNDLE
+from autograder.assignment.questions import ALL
 
 
 def release(folder: Path) -> list[str]:
@@ -45,6 +46,9 @@ def fill(folder: Path) -> None:
     try:
         shutil.copytree(BUNDLE, folder, ignore=shutil.ignore_patterns(".*"))
         shutil.copytree(package, folder / package.name, ignore=shutil.ignore_patterns(*LEFT_OUT))
+        readme = (BUNDLE / "README.md").read_text(encoding="utf-8")
+        points = sum(question.points for question in ALL)
+        (folder / "README.md").write_text(readme.replace("{{points}}", f"{points:g}"), encoding="utf-8")
     except shutil.Error as error:
         raise OSError(error.args[0][0][-1]) from None  # the first of many
 

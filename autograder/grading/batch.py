@@ -14,7 +14,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from adamw_pset.files import named, write_whole
-from autograder.assignment.answer_sources import CODE, textbook
+from autograder.assignment.answer_sources import textbook
 from autograder.assignment.places import NAME
 from autograder.assignment.questions import ALL
 from autograder.grading.finding import LONGEST, NOT_GRADED, Finding, Row
@@ -178,11 +178,11 @@ def _grade(seed: str, journal: Mapping[str, Finding], box: Sandbox, folder: Path
 
 
 def _answers(submission: Submission) -> dict[str, str]:
-    answers = {}
+    answers, asked = {}, {question.name for question in ALL}
     for kind, _, text in submission.cells:
         for name in re.findall(r"^def +(\w+)", text, re.MULTILINE) if kind == "code" else ():
             lines = _lines(text)
-            if name in CODE and len(lines) > 60 and lines != _lines(textbook(name)):
+            if name in asked and len(lines) > 60 and lines != _lines(textbook(name)):
                 answers[name] = hashlib.sha256(lines.encode(errors="surrogatepass")).hexdigest()
     return answers
 

@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from helpers.submissions import RIGHT, notebook
+from helpers.submissions import RIGHT, counted, notebook
 
 pytest.importorskip("nbgrader", reason="pip install -e .[autograder]")
 pytest.importorskip("jupytext", reason="pip install -e .[autograder]")
@@ -104,7 +104,7 @@ def test_it_works_on_its_own(bundle: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=os.environ, cwd=bundle)
     assert done.returncode == 1, done.stderr  # nothing is answered yet
-    assert "0 of 9 code answers right, 0 of 8 written answers given" in done.stdout
+    assert counted(0, 0) in done.stdout
     assert done.stderr.splitlines() == [
         f"adamw-pset: running the cells of {bundle / 'explore_Adam.ipynb'}, without its sweeps and figures"
     ]

@@ -12,12 +12,11 @@ from typing import Any
 
 import pytest
 from helpers import right_answers
-from helpers.submissions import RIGHT, grade_one, hand_in, notebook
+from helpers.submissions import CODE, RIGHT, grade_one, hand_in, notebook
 
 from adamw_pset.checks import verdicts
 from autograder.__main__ import main
 from autograder.assignment import worked_numbers
-from autograder.assignment.answer_sources import CODE
 from autograder.assignment.mistakes import known
 from autograder.assignment.questions import ALL, QUESTIONS, worth
 from autograder.grading import batch, grade

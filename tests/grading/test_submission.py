@@ -10,10 +10,9 @@ from typing import Any
 
 import nbformat
 import pytest
-from helpers.submissions import IMPORTS, RIGHT, grade_one, hand_in, notebook
+from helpers.submissions import CODE, IMPORTS, RIGHT, grade_one, hand_in, notebook
 
 from adamw_pset.checks.notebook_file import Cell
-from autograder.assignment.answer_sources import CODE
 from autograder.assignment.places import NAME, RELEASED
 from autograder.assignment.questions import ALL, QUESTIONS
 from autograder.grading.finding import BY_HAND, GRADED, NOT_GRADED

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from adamw_pset.checks.notebook_file import Cell
-from autograder.assignment.answer_sources import CODE, textbook
+from autograder.assignment.answer_sources import textbook
 from autograder.assignment.places import NAME, RELEASED
-from autograder.assignment.questions import QUESTIONS
+from autograder.assignment.questions import ALL, QUESTIONS
 from autograder.grading.finding import Finding
 from autograder.grading.grade import in_sandbox
 from autograder.grading.submission import Submission, read
@@ -23,7 +23,15 @@ from autograder.sandbox import sandbox
 from autograder.sandbox.sandbox import Sandbox, SandboxError
 
 IMPORTS = "import numpy as np\nimport pandas as pd\nimport torch\nfrom adamw_pset import State\n"
+CODE = tuple(question.name for question in ALL if question.kind != "written")  # that a course asks, and no dropped ones
+WRITTEN = tuple(question.name for question in ALL if question.kind == "written")
 RIGHT = {question: textbook(question) for question in CODE}
+CODE_POINTS = sum(QUESTIONS[question].points for question in CODE)
+
+
+def counted(code: int, written: int) -> str:
+    """What ``check`` and ``summary`` say at their end of so many right and given answers."""
+    return f"{code} of {len(CODE)} code answers right, {written} of {len(WRITTEN)} written answers given"
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.submissions import RIGHT, notebook
+from helpers.submissions import CODE_POINTS, RIGHT, notebook
 
 from autograder.__main__ import main
 from autograder.assignment.mistakes import known
@@ -38,8 +38,8 @@ def findings(**changed: Finding) -> dict[str, Finding]:
 
 
 CASES: dict[str, tuple[dict[str, Finding], float | None, str]] = {
-    "right": ({}, sum(question.points for question in CODE), "graded by hand: written_1a_i, "),
-    "partly": ({"adamw": Finding(GRADED, "decay_times_lr", "Times lr.")}, 43.5, "by hand"),
+    "right": ({}, CODE_POINTS, "graded by hand: written_1a_i, "),
+    "partly": ({"adamw": Finding(GRADED, "decay_times_lr", "Times lr.")}, CODE_POINTS - 2.5, "by hand"),
     "a true zero": ({question.name: Finding(GRADED, "open", "Open.") for question in CODE}, 0, "by hand"),
     "not graded": ({"adamw": Finding(NOT_GRADED, "", "Which counts?")}, None, "which is not a 0: adamw"),
     "nothing graded": ({q.name: Finding(NOT_GRADED, "", "Cut off.") for q in ALL}, None, "none was found"),

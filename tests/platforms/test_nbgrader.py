@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.submissions import RIGHT, hand_in, notebook
+from helpers.submissions import CODE_POINTS, RIGHT, hand_in, notebook
 
 nbgrader = pytest.importorskip("nbgrader", reason="pip install -e .[autograder]")
 
@@ -257,7 +257,7 @@ def test_export_leaves_out_what_is_not_graded(course: Path, tmp_path: Path) -> N
         rows = {row["student_id"]: row for row in csv.DictReader(file)}
     assert rows["cut"]["score"] == rows["ada"]["score"] == ""
     assert rows["cut"]["ungraded"] == str(len(ALL))
-    assert (rows["dora"]["score"], rows["dora"]["raw_score"]) == ("46.0", "46.0")
+    assert (rows["dora"]["score"], rows["dora"]["raw_score"]) == (f"{CODE_POINTS:.1f}", f"{CODE_POINTS:.1f}")
 
 
 def test_manual_scores_survive_and_are_flagged_if_the_answer_changed(course: Path) -> None:

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers.submissions import RIGHT, hand_in, notebook
+from helpers.submissions import CODE_POINTS, RIGHT, WRITTEN, hand_in, notebook
 
 pytest.importorskip("nbgrader", reason="pip install -e .[autograder]")
 
@@ -169,7 +169,7 @@ def test_ours_is_graded_by_our_rules(courses: tuple[Path, Path]) -> None:
     _, ours = courses
     with Gradebook(f"sqlite:///{ours}/gradebook.db") as book:
         scores = {s.student.id: (s.score, s.late_submission_penalty) for s in book.find_assignment(NAME).submissions}
-    assert scores == {"ada": (46.0, 2.0), "ben": (46.0, 0.0)}
+    assert scores == {"ada": (CODE_POINTS, 2.0), "ben": (CODE_POINTS, 0.0)}
     assert "data-nbgrader" not in (ours / "feedback" / "ada" / NAME / f"{NAME}.html").read_text(encoding="utf-8")
     text = (ours / "release" / NAME / f"{NAME}.ipynb").read_text(encoding="utf-8")
     assert "ps1: your code" not in text
@@ -220,6 +220,10 @@ def mark_all(ours: Path, points: float) -> None:
         book.db.commit()
 
 
+def each_total(totals: dict[str, dict[str, str]]) -> dict[str, set[str]]:
+    return {student: set(each.values()) for student, each in totals.items()}
+
+
 def test_the_same_total_everywhere(
     courses: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -228,8 +232,9 @@ def test_the_same_total_everywhere(
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
         mark_all(ours, 3)
+        total = CODE_POINTS + 3 * len(WRITTEN)
         totals = said(ours, tmp_path)
-        assert {student: set(each.values()) for student, each in totals.items()} == {"ada": {"68.0"}, "ben": {"70.0"}}
+        assert each_total(totals) == {"ada": {f"{total - 2:.1f}"}, "ben": {f"{total:.1f}"}}
         part = ["export", "csv", "--questions=code", f"--grades={tmp_path / 'grades.csv'}"]
         capsys.readouterr()
         assert main([*part, f"--marks={ours / 'gradebook.db'}"]) == 0
@@ -238,4 +243,4 @@ def test_the_same_total_everywhere(
         hand_in(ours / "submitted", "ben", notebook(RIGHT | changed), "renamed.ipynb")
         nbgrader(ours, f"autograde {NAME} --force --student=ben")
         totals = said(ours, tmp_path)
-        assert {student: set(each.values()) for student, each in totals.items()} == {"ada": {"68.0"}, "ben": {""}}
+        assert each_total(totals) == {"ada": {f"{total - 2:.1f}"}, "ben": {""}}

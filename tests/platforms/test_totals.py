@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from helpers.submissions import WRITTEN
 
 from autograder.__main__ import main
 from autograder.assignment.questions import ALL
@@ -95,7 +96,7 @@ def test_the_code_part_alone_and_marks(folder: Path) -> None:
     marks = "student,question,score\n" + "".join(f"waits,{q.name},1\n" for q in ALL if q.kind == "written")
     (folder / "marks.csv").write_text(marks + "lost,adamw,0\n", encoding="utf-8")
     found = {row[0]: row[1] for row in lines(export(folder, "csv", f"--marks={folder / 'marks.csv'}"))}
-    assert found["waits"] == str(float(CODE_POINTS + 8))
+    assert found["waits"] == str(float(CODE_POINTS + len(WRITTEN)))
     assert found["lost"] == str(float(ALL_POINTS - 10))  # a person's 0 is a 0
 
 
