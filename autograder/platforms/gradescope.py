@@ -35,7 +35,7 @@ from autograder.sandbox.sandbox import Sandbox, SandboxError, missing
 HARNESS = Path(__file__).with_name("harness")
 VISIBILITIES = ("visible", "after_due_date", "after_published", "hidden")  # of a test, in Gradescope's words
 CHOSEN = "chosen.json"  # what the instructor chose: visibility, memory
-MEMORY = 1024  # megabytes of an answer, beside what the grader has
+MEMORY = 512  # megabytes of an answer, beside the 500 that the grader has: together they fit in 1.5 GB
 
 
 def results(findings: Mapping[str, Finding], visibility: str = "visible") -> dict[str, Any]:

@@ -312,7 +312,7 @@ def test_a_saved_state_continues_exactly() -> None:
     file.seek(0)
     fresh = network()
     fresh_optimizer = make(fresh, lr=0.5, weight_decay=0.1)
-    saved_weights, saved_state = torch.load(file)
+    saved_weights, saved_state = torch.load(file, weights_only=True)
     fresh.load_state_dict(saved_weights)
     fresh_optimizer.load_state_dict(saved_state)
     assert torch.equal(train(model, optimizer, 20), train(fresh, fresh_optimizer, 20))

@@ -129,6 +129,8 @@ cp -a {root}/. {scratch}/root/autograder
 for place in {open}; do chmod a+x {scratch}/root$place; done
 setpriv --bounding-set=-sys_admin,-sys_ptrace --inh-caps=-sys_admin,-sys_ptrace \
     chroot {scratch}/root env GRADER_PYTHON={python} /autograder/run_autograder
+for _ in $(seq 50); do test -e {scratch}/root/tmp/survived || break; sleep 0.1; done
+test ! -e {scratch}/root/tmp/survived
 cp {scratch}/root/autograder/results/results.json {root}/results
 """
 ATTACK = """

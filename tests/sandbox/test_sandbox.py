@@ -268,13 +268,6 @@ ATTACKS = {
         "",
         rule("import os\nif os.listdir('/usr/local/share'): raise AssertionError('REACHED')"),
     ),
-    "leaving things behind": ("open('left', 'w').write('for a friend')\nopen('/dev/shm/left', 'w').write('x')", WRONG),
-    "finding what others left": (
-        "",
-        rule(
-            "import os\nleft = [name for name in os.listdir() if not name.startswith('ipython-')] + os.listdir('/dev/shm')\nif left: raise AssertionError('REACHED', str(left))"
-        ),
-    ),
     "other processes": (
         "",
         rule("""
@@ -334,6 +327,19 @@ def test_an_attack_gains_nothing_and_hurts_no_one(name: str, box: Sandbox) -> No
     assert "REACHED" not in finding.message, finding
     for question in ("adamw", "best_accuracy"):  # whoever comes next
         assert grade_one(box, question, RIGHT[question]).message == "Right."
+
+
+LEAVING = "open('left', 'w').write('for a friend')\nopen('/tmp/left', 'w').write('x')\nimport os\nos.mkdir('sub')"
+FINDING = """
+import os
+left = [name for place in (".", "/tmp", "/dev/shm") for name in os.listdir(place) if not name.startswith("ipython-")]
+if left: raise AssertionError('REACHED', str(left))
+"""
+
+
+def test_a_submission_leaves_nothing_for_the_next(box: Sandbox) -> None:
+    for first, reached in ((LEAVING, False), (LEAVING + FINDING, True), (FINDING, False)):
+        assert ("REACHED" in grade_one(box, "adamw", rule(first)).message) == reached
 
 
 FUSED = "[theta], [grad], [state.m], [state.v], [], [torch.tensor(1.0)]"
