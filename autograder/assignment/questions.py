@@ -154,7 +154,8 @@ def _table(rng: Generator) -> tuple[dict[str, list[Any]], int]:
     lr_of, decay_of = rng.permutation(lrs), rng.permutation(decays)  # one learning rate never diverges
     rows = []
     for i, case in enumerate(cases):
-        lr, decay = 10.0 ** -(1 + lr_of[i // decays]), 10.0 ** -(1 + decay_of[i % decays])
+        # no power of an array: they differ from NumPy to NumPy
+        lr, decay = (float(f"1e-{1 + power}") for power in (lr_of[i // decays], decay_of[i % decays]))
         for seed, sixty_fourths in enumerate(rng.permutation(case)):
             accuracy = (8 * sixty_fourths + moved) / 512
             train, loss = (8 * rng.integers(46, 50) + moved) / 512, rng.integers(8, 200) / 64
