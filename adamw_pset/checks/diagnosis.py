@@ -2,8 +2,7 @@
 
 A rule's first step from a given state shows t, m, v and θ.  t, m and v are told from the state alone; the step
 from θ where the decay is 0, with the m and v that this rule made; the decay from what is left of θ elsewhere.
-For each part there is a list of ways to write it, each with the mistake that it is ("" if it is none).  For the
-decay only numbers are stored: what it may pull at, on the inputs of each trial.
+For each part there is a list of ways to write it, each with the mistake that it is ("" if it is none).
 """
 
 from __future__ import annotations
@@ -20,32 +19,21 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Way = tuple[str, str]  # a mistake, and the expression that makes it
+Pull = tuple[int, int] | str | None  # pull and factor that are in a gradient, UNSEEN, or none
+Gradients = tuple[list[tuple[str, Pull]], list[Array]]  # mistake and pull of each; their values on each probe
+Times = tuple[list[Any], list[Array]]  # on each probe: t; the pulls of the decay at that t
 
 UNSEEN = "unseen"  # whether there is a pull in a moment that nothing explains
-MOST_PAIRS, MOST_STEPS, MOST_TRIED = 6, 12, 600  # hypotheses that are followed to the end
+MOST_PAIRS, MOST_STEPS = 6, 48  # hypotheses that are followed to the end
+HANDED_ON = "The {} that is handed on"
+STEP, DECAY = "The step of θ, with this t, m and v and a decay of 0,", "What θ loses beside the step"
 USE_EPS = ("denominator", "step", "update")
 STEP_PARTS = ("update", "step", "m_hat", "eps", "denominator", "v_hat")
 
 OVER_ALL = re.compile(r"(\(g\*\*2\)|\bg)\.(sum|mean)\(\)")  # over the coordinates of each g of a stack
 OTHER_CONVENTION = {"decay_times_lr", "decay_divided_by_lr"}  # no mistakes of their own where the place is wrong
+DECAY_ORDER = ("pull", "factor", "late")
 LINE_ORDER = ("t", "grad", "m", "v", "m_hat", "v_hat", "eps", "denominator", "step", "update")
-# What follows from a mistake and is not said beside it.
-FOLLOWS = {
-    "constant": {"state_not_returned", "t_not_counted", "decay_left_out"},
-    "theta_missing": {"decay_left_out"},
-    "state_not_returned": {"t_not_counted"},
-    "momentum_unused": {"state_not_returned"},
-    "gradient_sign": {"state_not_returned"},
-    "lr_in_buffer": {"lr_missing"},
-    "lr_in_heavy_ball": {"lr_missing"},
-    "velocity": {"lr_missing", "step_wrong_sign"},
-    "velocity_heavy_ball": {"lr_missing", "step_wrong_sign"},
-    "eps_added_to_theta": {"eps_left_out"},
-    "root_in_v": {"root_missing"},
-    "sign_in_buffer": {"step_wrong_sign"},
-}
-# θ ← λθ − step is what it is, and not −step with a decay that pushes.
-TOGETHER = {frozenset({"theta_missing", "decay_wrong_sign"}): "decay_keeps_lambda"}
 # How a state may be read, and how it may be handed on, if not as t, m, v.
 RIGHT, SWAPPED, T_LAST = ("t", "m", "v"), ("t", "v", "m"), ("m", "v", "t")
 ORDERS = ((RIGHT, SWAPPED), (RIGHT, T_LAST), (T_LAST, T_LAST), (SWAPPED, SWAPPED), (SWAPPED, RIGHT), (T_LAST, RIGHT))
@@ -54,10 +42,9 @@ ORDERS = ((RIGHT, SWAPPED), (RIGHT, T_LAST), (T_LAST, T_LAST), (SWAPPED, SWAPPED
 class Probe(NamedTuple):
     """One step from a given state: what went in, by the names of the algorithm, and what came out."""
 
-    trial: str
     given: dict[str, Any]
-    pulls: Array  # (pulls, ...): what each known pull of the decay is here, before any factor
     decays: bool  # the decay argument is not 0
+    usual: bool  # not the defaults
     out: dict[str, Array]  # theta, t, m, v
 
 
@@ -65,17 +52,24 @@ class Part(NamedTuple):
     """A way in which one part agrees with what was seen."""
 
     mistakes: frozenset[str]
-    pull: tuple[int, int] | str | None  # pull and factor that are in it
+    pull: Pull
     values: list[Array]  # on each probe
     gradients: list[Array]
+
+
+class Loss(NamedTuple):
+    """What θ loses beside the step: a late line, and in some place a pull with a factor, all of them by number."""
+
+    place: str
+    late: int
+    pull: tuple[int, int]  # pull and factor; (0, 0) where the place is "nowhere"
 
 
 class Diagnosis(NamedTuple):
     """The mistakes that explain a rule, the first to mend in front, and the parts that nothing explains."""
 
     mistakes: tuple[str, ...]
-    unknown: tuple[str, ...]
-    right: tuple[str, ...]  # of t, m, v, "the step" and "the decay"
+    unknown: tuple[str, ...]  # what is wrong, as the subject of a sentence
 
 
 def diagnose(worked: Mapping[str, Any], records: Sequence[Mapping[str, Array]]) -> Diagnosis:
@@ -83,7 +77,7 @@ def diagnose(worked: Mapping[str, Any], records: Sequence[Mapping[str, Array]]) 
     with np.errstate(all="ignore"):
         probes = list(_probes(worked, records))
         best = _Search(worked, probes).best()
-        if {"t", "m", "v"} & set(best.unknown) and worked["adaptive"]:
+        if set(best.unknown) - {STEP, DECAY} and worked["adaptive"]:
             t_is_a_moment = any(probe.out["t"].ndim for probe in probes)
             for read, handed in ORDERS:
                 if (T_LAST in (read, handed)) != t_is_a_moment:
@@ -95,14 +89,14 @@ def diagnose(worked: Mapping[str, Any], records: Sequence[Mapping[str, Array]]) 
 
 
 def _probes(worked: Mapping[str, Any], records: Sequence[Mapping[str, Array]]) -> Iterator[Probe]:
-    for number, (trial, record) in enumerate(zip(worked["inputs"], records, strict=True)):
+    for trial, record in zip(worked["inputs"], records, strict=True):
         theta, grad = np.array(trial["theta"]), np.array(trial["grads"][0])
         start = trial["start"] or {"t": 0, "m": np.zeros_like(theta), "v": np.zeros_like(theta)}
         old = {"old_t": np.float64(start["t"]), "old_m": np.array(start["m"]), "old_v": np.array(start["v"])}
         given = {**worked["defaults"], **trial["hyper"], "theta": theta, "grad": grad, **old}
-        pulls = np.array([np.resize(each[number], theta.shape) for _, each in worked["pulls"]])
         out = {"theta": record["theta"][0], **{name: _shaped(record[f"first_{name}"], theta) for name in "tmv"}}
-        yield Probe(trial["name"], given, pulls, trial["hyper"][worked["decay"]] != 0, out)
+        usual = worked["defaults"].keys() <= trial["hyper"].keys()
+        yield Probe(given, trial["hyper"][worked["decay"]] != 0, usual, out)
 
 
 def _shaped(value: Array, theta: Array) -> Array:
@@ -131,29 +125,6 @@ def _value(expression: str, space: Mapping[str, Any]) -> Any:
         return np.nan
 
 
-def _told(mistakes: frozenset[str]) -> frozenset[str]:
-    """``mistakes`` without those that follow from others, and without "" for no mistake."""
-    for both, one in TOGETHER.items():
-        if both <= mistakes:
-            mistakes = mistakes - both | {one}
-    follow = set().union(*(FOLLOWS.get(each, set()) for each in mistakes))
-    return mistakes - follow - {""}
-
-
-def _corner(probe: Probe) -> Probe:
-    """The first coordinate of what came out."""
-    return probe._replace(out={"theta": probe.out["theta"].reshape(-1)[:1]})
-
-
-def _corner_of(space: Mapping[str, Any]) -> dict[str, Any]:
-    """``space`` with the first coordinate of every array."""
-
-    def first(value: Any) -> Any:
-        return value.reshape(-1)[:1] if isinstance(value, np.ndarray) and value.ndim else value
-
-    return {name: first(value) for name, value in space.items()}
-
-
 def _factors(known: Sequence[Way]) -> Iterator[tuple[frozenset[str], str]]:
     """The factors that a decay may have: those that are known, and each of them times η as well."""
     yield from ((frozenset({mistake}), factor) for mistake, factor in known)
@@ -162,27 +133,92 @@ def _factors(known: Sequence[Way]) -> Iterator[tuple[frozenset[str], str]]:
             yield frozenset({mistake, "decay_times_lr"}), f"lr * ({factor})"
 
 
+class _Steps:
+    """All ways to write the step from one state, without multiplying them out.
+
+    An update is linear in its step, and a step is a multiple of m̂ or free of it.  So what a step should be is worked
+    out for each update and each m̂, and looked up among the sorted multiples.
+    """
+
+    def __init__(self, lines: Mapping[str, list[Way]], space: Mapping[str, Any]) -> None:
+        shape = space["theta"].shape
+        self.parts = [lines[name] for name in STEP_PARTS]
+
+        def every(name: str, inner: Mapping[str, Any], *axes: int) -> Array:
+            values = [np.broadcast_to(_value(way, inner), (*axes, *shape)) for _, way in lines[name]]
+            return np.array(values)
+
+        updates = [every("update", {**space, "step": step}) for step in (0.0, 1.0)]
+        self.start, self.slope = updates[0], updates[1] - updates[0]
+        self.m_hat, v_hat, eps = (every(name, space) for name in ("m_hat", "v_hat", "eps"))
+        inner = {**space, "v_hat": v_hat, "eps": eps[:, None]}
+        counts = len(eps), len(v_hat)
+        denominator = np.moveaxis(every("denominator", inner, *counts), 0, 1)
+        inner |= {"denominator": denominator, "eps": eps[:, None, None], "m_hat": 1.0}
+        self.multiples = every("step", inner, counts[0], len(lines["denominator"]), counts[1])
+        self.free = np.array(["m_hat" not in way for _, way in lines["step"]])
+
+    def looked_up(self, theta: Array, allowed: float) -> NDArray[np.int_]:
+        """The ways, as indices in the order of ``STEP_PARTS``, that give the first finite number of ``theta``."""
+        finite = np.flatnonzero(np.isfinite(theta))
+        if not finite.size:  # no number shows much: one wrong part at most
+            sizes = [len(lines) for lines in self.parts]
+            return np.array([n * np.eye(6, dtype=int)[axis] for axis, size in enumerate(sizes) for n in range(size)])
+        start, slope, m_hat = (
+            each.reshape(len(each), -1)[:, finite[0]] for each in (self.start, self.slope, self.m_hat)
+        )
+        wanted = theta.reshape(-1)[finite[0]] - start
+        multiples = self.multiples.reshape(*self.multiples.shape[:4], -1)[..., finite[0]]
+        places = [[u, 0, 0, 0, 0, 0] for u in np.flatnonzero((slope == 0) & (abs(wanted) <= allowed))]
+        for steps, factors in ((np.flatnonzero(self.free), np.ones(1)), (np.flatnonzero(~self.free), m_hat)):
+            among = multiples[steps].reshape(-1)
+            order = np.argsort(among)
+            per_unit = slope[:, None] * factors
+            middle, slack = wanted[:, None] / per_unit, abs(allowed / per_unit)
+            low, high = (np.searchsorted(among[order], middle + sign * slack) for sign in (-1, 1))
+            for u, k in np.argwhere((high > low) & (per_unit != 0)):
+                step, *rest = np.unravel_index(order[low[u, k] : high[u, k]], (len(steps), *multiples.shape[1:]))
+                places += [[u, s, k, *more] for s, *more in zip(steps[step], *rest, strict=True)]
+        return np.array(places, dtype=int).reshape(-1, len(STEP_PARTS))
+
+    def updated(self, places: NDArray[np.int_]) -> Array:
+        """θ after each of these ways: (ways, *shape of θ)."""
+        u, s, k, e, d, v = places.T
+        multiples = self.multiples[s, e, d, v]
+        free = self.free[s].reshape(-1, *[1] * (multiples.ndim - 1))
+        return np.asarray(self.start[u] + self.slope[u] * np.where(free, multiples, multiples * self.m_hat[k]))
+
+
 class _Search:
     """The search for the fewest mistakes that explain some probes."""
 
     def __init__(self, worked: Mapping[str, Any], probes: list[Probe]) -> None:
         self.lines: dict[str, list[Way]] = worked["lines"]
         self.factors = list(_factors(worked["lines"]["factor"]))
-        self.pulls = [mistake for mistake, _ in worked["pulls"]]
+        self.pulls = [mistake for mistake, _ in worked["lines"]["pull"]]
+        self.covers: Mapping[str, list[str]] = worked["covers"]
+        self.together = [(frozenset(parts), whole) for parts, whole in worked["together"]]
         self.places: Mapping[str, str] = worked["places"]
         self.coupled = worked["places"]["g"] == ""
         self.adaptive: bool = worked["adaptive"]
         self.tolerance: float = worked["tolerance"]
         self.default_mistake: str = worked["default_mistake"]
-        self.probes = sorted(probes, key=lambda probe: (probe.trial == "defaults", not probe.given["old_m"].any()))
-        self.usual = [probe for probe in self.probes if probe.trial != "defaults"]
-        self.pulled = [self.every_pull(probe, probe.given["old_t"] + 1) for probe in self.probes]
+        self.probes = sorted(probes, key=lambda probe: (not probe.usual, not probe.given["old_m"].any()))
+        self.usual = [probe for probe in self.probes if probe.usual]
+        self.right_t = self.timed([probe.given["old_t"] + 1 for probe in self.probes])
+        self.gradients_of: dict[bool, Gradients] = {}
 
-    def every_pull(self, probe: Probe, t: Any) -> Array:
-        """Each pull with each factor: (pulls, factors, *shape)."""
-        space, shape = probe.given | {"t": t}, probe.out["theta"].shape
-        factors = [np.broadcast_to(_value(factor, space), shape) for _, factor in self.factors]
-        return np.asarray(probe.pulls[:, None] * np.array(factors))
+    def timed(self, times: list[Any]) -> Times:
+        """On each probe a t, and each pull with each factor at that t: (pulls, factors, *shape)."""
+        return times, [self.pulled(probe.given | {"t": t}) for probe, t in zip(self.probes, times, strict=True)]
+
+    def pulled(self, space: Mapping[str, Any]) -> Array:
+        """Each pull with each factor: (pulls, factors, *shape of θ)."""
+        pulls, factors = (
+            np.array([np.broadcast_to(_value(way, space), space["theta"].shape) for _, way in ways])
+            for ways in (self.lines["pull"], self.factors)
+        )
+        return np.asarray(pulls[:, None] * factors)
 
     def agree(self, guesses: Array, probe: Probe, name: str) -> NDArray[np.bool_]:
         """Which of ``guesses``, (..., *shape of θ), are what came out under ``name``, up to rounding."""
@@ -191,20 +227,30 @@ class _Search:
             seen = np.broadcast_to(seen, shape)
         if seen.shape != shape or guesses.shape[guesses.ndim - len(shape) :] != shape:
             return np.zeros(guesses.shape[: guesses.ndim - len(shape)], bool)
+        same = abs(guesses - seen) <= self.allowed(seen)
+        if not np.isfinite(seen).all():
+            same |= (guesses == seen) | (np.isnan(guesses) & np.isnan(seen))
+        return np.asarray(same.all(axis=tuple(range(-seen.ndim, 0))))
+
+    def allowed(self, seen: Array) -> float:
+        """How far a number may be from one of ``seen``."""
         finite = seen[np.isfinite(seen)]
-        size = abs(finite).max() if finite.size else 1.0
-        same = np.isclose(guesses, seen, rtol=0, atol=self.tolerance * max(size, 1e-6), equal_nan=True)
-        return np.asarray(same.reshape(*same.shape[: same.ndim - seen.ndim], -1).all(axis=-1))
+        return self.tolerance * max(abs(finite).max() if finite.size else 1.0, 1e-6)
 
     def best(self, depths: tuple[bool, ...] = (False, True)) -> Diagnosis:
         """The diagnosis with the fewest unknown parts and, of those, the fewest mistakes."""
         counted = self.counted()
         moments, unknown = self.moments(depths)
-        diagnoses = []
+        best: Diagnosis | None = None
         for first, second in moments:
-            for t_used in self.times(counted):
-                diagnoses += list(self.steps(first, second, t_used, counted, unknown))
-        return min(diagnoses, key=self.weight)
+            if best and not best.unknown and len(best.mistakes) <= len(self.pair(first, second)):
+                break
+            for times in self.times(counted):
+                found = min(self.steps(first, second, times, counted, unknown), key=self.weight)
+                if best is None or self.weight(found) < self.weight(best):
+                    best = found
+        assert best is not None
+        return best
 
     def weight(self, diagnosis: Diagnosis) -> tuple[int, int, bool]:
         """How little a diagnosis is worth: unknown parts, mistakes, and wrong defaults rather than something else."""
@@ -220,11 +266,10 @@ class _Search:
                 return mistake
         return None
 
-    def times(self, counted: str | None) -> list[list[Any]]:
+    def times(self, counted: str | None) -> list[Times]:
         """The t that the step may use: the one that is handed on, or the right one."""
         own = [probe.out["t"] for probe in self.probes]
-        right = [probe.given["old_t"] + 1 for probe in self.probes]
-        return [own] if counted == "" else [right, own]
+        return [self.right_t] if counted == "" else [self.right_t, self.timed(own)]
 
     # --- m and v ---
 
@@ -235,13 +280,18 @@ class _Search:
             second = self.moment("v", thorough) if self.adaptive else [self.as_seen("v")]
             if first and second:
                 break
-        unknown = tuple(name for name, ways in (("m", first), ("v", second)) if not ways)
+        unknown = tuple(HANDED_ON.format(name) for name, ways in (("m", first), ("v", second)) if not ways)
         pairs = itertools.product(first or [self.as_seen("m")], second or [self.as_seen("v")])
-        ranked = sorted(pairs, key=lambda pair: len(self.pair(*pair)) + self.leaks(*pair))
-        return ranked[:MOST_PAIRS], unknown
+        return sorted(pairs, key=self.unlikely)[:MOST_PAIRS], unknown
 
     def pair(self, first: Part, second: Part) -> frozenset[str]:
-        return _told(first.mistakes | second.mistakes)
+        return self.said(first.mistakes | second.mistakes)
+
+    def unlikely(self, pair: tuple[Part, Part]) -> int:
+        """How many things are wrong in m and v; that they are made of different gradients is one."""
+        told, pulls = self.pair(*pair), {part.pull for part in pair} - {None, UNSEEN}
+        gradients = told & {mistake for mistake, _ in self.lines["grad"]}
+        return len(told) + self.leaks(*pair) + (len(pulls) > 1) + (len(gradients) > 1)
 
     def leaks(self, first: Part, second: Part) -> int:
         """How many things are wrong with the decay in m and v."""
@@ -253,51 +303,63 @@ class _Search:
         values = [probe.out[name] for probe in self.probes]
         return Part(frozenset(), UNSEEN, values, [probe.given["grad"] for probe in self.probes])
 
-    def gradients(self, thorough: bool) -> list[tuple[str, tuple[int, int] | None]]:
-        """Each gradient that m and v may be made of: an expression for that of the loss, and the pull in it."""
-        bases = [expression for _, expression in self.lines["grad"]]
+    def gradients(self, thorough: bool) -> Gradients:
+        """Each gradient that m and v may be made of: its mistake, the pull in it, and its values on each probe."""
+        if thorough in self.gradients_of:
+            return self.gradients_of[thorough]
+        bases = self.lines["grad"] if thorough else self.lines["grad"][:1]
+        pulls, factors, plain = len(self.pulls), len(self.factors), len(self.lines["factor"])
         if not thorough:
-            return [(bases[0], (0, 0)), (bases[0], None)] if self.coupled else [(bases[0], None), (bases[0], (0, 0))]
-        pulls = itertools.product(range(len(self.pulls)), range(len(self.factors)))
-        plain = list(itertools.product(range(len(self.pulls)), range(len(self.lines["factor"]))))
-        return [
-            *((base, None) for base in bases),
-            *((bases[0], pull) for pull in pulls),
-            *itertools.product(bases[1:], plain),
-        ]
+            pulls = factors = 1
+        options: list[tuple[str, Pull]] = [(mistake, None) for mistake, _ in bases]
+        options += [("", pull) for pull in itertools.product(range(pulls), range(factors))]
+        alone = list(itertools.product(range(pulls), range(plain)))
+        options += [(mistake, pull) for mistake, _ in bases[1:] for pull in alone]
+        stacks = []
+        for probe, pulled in zip(self.probes, self.right_t[1], strict=True):
+            shape = probe.out["theta"].shape
+            base = np.array([_value(expression, probe.given) for _, expression in bases])
+            inside = base[0] + pulled[:pulls, :factors]
+            others = base[1:, None, None] + pulled[:, :plain]
+            stacks.append(np.concatenate([base, inside.reshape(-1, *shape), others.reshape(-1, *shape)]))
+        self.gradients_of[thorough] = options, stacks
+        return options, stacks
 
     def moment(self, name: str, thorough: bool) -> list[Part]:
         """The ways in which m or v agrees on all probes but the one with the defaults."""
         if not any((np.isfinite(probe.out[name]) & (probe.out[name] != 0)).any() for probe in self.usual):
             return []  # zeros, or nothing finite, show nothing
-        options = self.gradients(thorough)
-        mistake_of = {expression: mistake for mistake, expression in self.lines["grad"]}
-        stacks = []
-        for probe, pulled in zip(self.probes, self.pulled, strict=True):
-            base = {e: np.asarray(_value(e, probe.given)) for e in {expression for expression, _ in options}}
-            stacks.append(np.array([base[e] + (0 if p is None else pulled[p]) for e, p in options]))
+        options, stacks = self.gradients(thorough)
         ways = []
         handed: list[Way] = [("", name)]
         if self.adaptive:
             handed.append(("hats_returned", f"{name} / (1 - beta{'12'[name == 'v']}**t)"))
         for mistake, line in self.lines[name]:
-            guesses = [self.line(line, probe, gs) for probe, gs in zip(self.probes, stacks, strict=True)]
+            shown = bool(re.search(r"\bg\b", line))
             for change, hand_on in handed:
-                left = np.ones(len(options), bool)
-                for probe, guess in zip(self.probes, guesses, strict=True):
-                    if probe.trial != "defaults" and left.any():
-                        space = probe.given | {name: guess, "t": probe.given["old_t"] + 1}
-                        left &= self.agree(np.asarray(_value(hand_on, space)), probe, name)
-                for index in np.flatnonzero(left):
-                    expression, pull = options[index]
-                    mistakes = _told(frozenset({mistake, change, mistake_of[expression]}))
-                    values = [guess[index] for guess in guesses]
-                    ways.append(Part(mistakes, pull, values, [gs[index] for gs in stacks]))
-            if thorough and name == "m":
-                ways += self.beside(mistake, guesses, stacks, options)
+                for index in self.fitting(name, line, hand_on, [gs if shown else gs[:1] for gs in stacks]):
+                    found, pull = options[index]
+                    mistakes = self.said(frozenset({mistake, change, found}))
+                    ways.append(self.made(line, [gs[index] for gs in stacks], mistakes, pull if shown else UNSEEN))
         if all(bool(self.agree(np.asarray(p.given[f"old_{name}"]), p, name)) for p in self.usual):
             ways += self.kept(name, stacks)
+        if thorough and name == "m" and not ways:
+            ways += self.beside()
         return ways
+
+    def fitting(self, name: str, line: str, hand_on: str, stacks: list[Array]) -> NDArray[np.int_]:
+        """Which gradients of ``stacks`` give, by this line and handed on like this, the moment that came out."""
+        left = np.arange(len(stacks[0]))
+        for probe, gs in zip(self.probes, stacks, strict=True):
+            if probe.usual and left.size:
+                space = probe.given | {name: self.line(line, probe, gs[left]), "t": probe.given["old_t"] + 1}
+                left = left[self.agree(np.asarray(_value(hand_on, space)), probe, name)]
+        return left
+
+    def made(self, line: str, gradients: list[Array], mistakes: frozenset[str], pull: Pull) -> Part:
+        """A part made by ``line`` from one gradient on each probe."""
+        values = [self.line(line, probe, g[None])[0] for probe, g in zip(self.probes, gradients, strict=True)]
+        return Part(mistakes, pull, values, gradients)
 
     def line(self, line: str, probe: Probe, gs: Array) -> Array:
         """A line for m or v on each gradient of a stack."""
@@ -309,112 +371,81 @@ class _Search:
         line = OVER_ALL.sub(lambda found: {"sum": "total", "mean": "average"}[found[2]] + f"({found[1]})", line)
         return np.asarray(_value(line, probe.given | over_all | {"m": probe.out["m"], "g": gs})) + 0 * gs
 
-    def beside(
-        self, mistake: str, guesses: list[Array], stacks: list[Array], options: list[tuple[str, Any]]
-    ) -> Iterator[Part]:
+    def beside(self) -> Iterator[Part]:
         """m with a pull beside the weighted gradient, not in it."""
-        plain = options.index(("grad", None))
-        values = [guess[plain] + pulled for guess, pulled in zip(guesses, self.pulled, strict=True)]
-        left: Any = True
-        for probe, value in zip(self.probes, values, strict=True):
-            if probe.trial != "defaults":
-                left = left & self.agree(value, probe, "m")
-        for number, factor in np.argwhere(left):
-            told = {self.pulls[number], *self.factors[factor][0]} - OTHER_CONVENTION
-            told_with = _told(frozenset({mistake, *told}))
-            yield Part(told_with, "buffer", [value[number, factor] for value in values], [gs[plain] for gs in stacks])
+        for (wrong, expression), (mistake, line) in itertools.product(self.lines["grad"], self.lines["m"]):
+            gradients = [np.asarray(_value(expression, probe.given)) for probe in self.probes]
+            alone = self.made(line, gradients, frozenset(), None).values
+            left: Any = True
+            for probe, value, pulled in zip(self.probes, alone, self.right_t[1], strict=True):
+                if probe.usual and np.any(left):
+                    left = left & self.agree(value + pulled, probe, "m")
+            for number, factor in np.argwhere(left):
+                told = {wrong, mistake, self.pulls[number], *self.factors[factor][0]} - OTHER_CONVENTION
+                values = [value + pulled[number, factor] for value, pulled in zip(alone, self.right_t[1], strict=True)]
+                yield Part(self.said(frozenset(told)), "buffer", values, gradients)
 
     def kept(self, name: str, stacks: list[Array]) -> Iterator[Part]:
         """The old moment is handed on, so the new one is not seen: it may be right, or made from nothing."""
         for mistake, line in self.lines[name]:
             if mistake in ("", "state_ignored"):
-                values = [self.line(line, p, gs[:1])[0] for p, gs in zip(self.probes, stacks, strict=True)]
-                pull = (0, 0) if self.coupled else None
-                yield Part(frozenset({"state_not_returned", mistake}) - {""}, pull, values, [gs[0] for gs in stacks])
+                told = frozenset({"state_not_returned", mistake}) - {""}
+                yield self.made(line, [gs[0] for gs in stacks], told, (0, 0) if self.coupled else None)
 
     # --- the step ---
 
     def steps(
-        self, first: Part, second: Part, times: list[Any], counted: str | None, unknown: tuple[str, ...]
+        self, first: Part, second: Part, times: Times, counted: str | None, unknown: tuple[str, ...]
     ) -> Iterator[Diagnosis]:
         """What explains θ with these moments: at least one diagnosis."""
         before = self.pair(first, second) | ({counted} if counted else set())
-        missing = ("t",) if counted is None else ()
-        spaces = [
-            probe.given | {"t": t, "m": m, "v": v, "g": g}
-            for probe, t, m, v, g in zip(self.probes, times, first.values, second.values, first.gradients, strict=True)
-        ]
-        explained = False
-        for choice in self.updates(spaces):
-            chosen = [self.lines[name][index] for name, index in choice.items()]
-            mistakes = frozenset(before) | {mistake for mistake, _ in chosen}
-            explained = True
-            yield self.decay(first, second, spaces, self.written(choice), mistakes, (*missing, *unknown))
-        if not explained:
-            told = self.ordered(before | ({self.in_moments(first, second)} - {"", self.places["nowhere"]}))
-            yield Diagnosis(told, (*missing, *unknown, "the step"), self.right(told, first, second, counted))
+        missing = (HANDED_ON.format("t"),) if counted is None else ()
+        bare = [probe.given["grad"] for probe in self.probes]
+        for gradients in [first.gradients] + [bare] * (first.pull not in (None, UNSEEN)):
+            spaces = [
+                probe.given | {"t": t, "pulled": pulled, "m": m, "v": v, "g": g}
+                for probe, t, pulled, m, v, g in zip(
+                    self.probes, *times, first.values, second.values, gradients, strict=True
+                )
+            ]
+            choices = self.updates(spaces)
+            fewest = np.inf
+            for choice in choices:
+                mistakes = self.said(before | {self.lines[name][index][0] for name, index in choice.items()})
+                if len(mistakes) < fewest:
+                    found = self.decay(first, second, spaces, self.written(choice), mistakes, (*missing, *unknown))
+                    fewest = np.inf if DECAY in found.unknown else min(fewest, len(found.mistakes))
+                    yield found
+            if choices:
+                return
+        told = before | ({self.in_moments(first, second)} - {self.places["nowhere"]})
+        yield Diagnosis(self.ordered(told), (*missing, *unknown, STEP))
 
     def updates(self, spaces: list[dict[str, Any]]) -> list[dict[str, int]]:
         """The ways to write step and update that give θ where there is no decay, the fewest mistakes first."""
-        where = [i for i, probe in enumerate(self.probes) if not probe.decays]
-        choices: list[dict[str, int]] = []
-        for ways in (1, len(self.lines["eps"])):
-            left: Any = True
-            for i in where:  # one coordinate sorts out nearly all
-                corner = _corner(self.probes[i])
-                space = _corner_of(spaces[i])
-                left = left & self.agree(self.every_update(space, ways), corner, "theta")
-            choices = list(itertools.islice(self.confirmed(left, where, spaces), MOST_STEPS))
-            if choices and not any("eps_left_out" in self.told(choice) for choice in choices):
-                break  # else ε may be there as a fixed number
-        return sorted(choices, key=lambda choice: len(self.told(choice)))
+        pairs = zip(self.probes, spaces, strict=True)
+        probes = [(probe, _Steps(self.lines, space)) for probe, space in pairs if not probe.decays]
+        telling, steps = next((pair for pair in probes if np.isfinite(pair[0].out["theta"]).any()), probes[0])
+        places = steps.looked_up(telling.out["theta"], self.allowed(telling.out["theta"]))
+        for probe, steps in probes:
+            places = places[self.agree(steps.updated(places), probe, "theta")]
+        wrong = [np.array([mistake != "" for mistake, _ in self.lines[name]]) for name in STEP_PARTS]
+        cost = sum(flags[places[:, axis]].astype(int) for axis, flags in enumerate(wrong))
+        choices = (
+            dict(zip(STEP_PARTS, map(int, place), strict=True)) for place in places[np.argsort(cost, kind="stable")]
+        )
+        likely = list(itertools.islice(filter(self.uses_its_eps, choices), MOST_STEPS))
+        return sorted(likely, key=lambda choice: len(self.told(choice)))
 
-    def confirmed(
-        self, left: NDArray[np.bool_], where: list[int], spaces: list[dict[str, Any]]
-    ) -> Iterator[dict[str, int]]:
-        """Those of the combinations ``left`` that give all of θ, those with few mistakes first."""
-        cost = np.zeros(left.shape, dtype=np.int64)
-        for axis, name in enumerate(STEP_PARTS):
-            wrong = np.array([mistake != "" for mistake, _ in self.lines[name][: left.shape[axis]]])
-            cost += np.expand_dims(wrong, [i for i in range(len(STEP_PARTS)) if i != axis])
-        places = np.argwhere(left)
-        for place in places[np.argsort(cost[left], kind="stable")[:MOST_TRIED]]:
-            choice = dict(zip(STEP_PARTS, map(int, place), strict=True))
-            written = self.written(choice)
-            if choice["eps"] and not re.search(r"\beps\b", " ".join(written[name] for name in USE_EPS)):
-                continue
-            if all(
-                bool(self.agree(self.stepped(spaces[i], written)["update"], self.probes[i], "theta")) for i in where
-            ):
-                yield choice
+    def uses_its_eps(self, choice: dict[str, int]) -> bool:
+        written = self.written(choice)
+        return not choice["eps"] or bool(re.search(r"\beps\b", " ".join(written[name] for name in USE_EPS)))
 
     def written(self, choice: dict[str, int]) -> dict[str, str]:
         return {name: self.lines[name][index][1] for name, index in choice.items()}
 
     def told(self, choice: dict[str, int]) -> frozenset[str]:
-        return _told(frozenset(self.lines[name][index][0] for name, index in choice.items()))
-
-    def every_update(self, space: dict[str, Any], ways: int) -> Array:
-        """θ after every combination of the parts of the step: an axis for each of ``STEP_PARTS``, then θ's own."""
-        shape = space["theta"].shape
-
-        def along(axis: int, values: list[Any]) -> Array:
-            stack = np.array([np.asarray(value) + np.zeros(shape) for value in values])
-            return stack.reshape(*[len(values) if i == axis else 1 for i in range(6)], *shape)
-
-        m_hat = along(2, [_value(each, space) for _, each in self.lines["m_hat"]])
-        eps = along(3, [_value(each, space) for _, each in self.lines["eps"][:ways]])
-        v_hat = along(5, [_value(each, space) for _, each in self.lines["v_hat"]])
-
-        def joined(name: str, axis: int, like: Sequence[Array]) -> Array:
-            full = np.broadcast_shapes(*(array.shape for array in like))
-            values = [np.broadcast_to(_value(each, inner), full) for _, each in self.lines[name]]
-            return np.concatenate(values, axis=axis)
-
-        inner = space | {"v_hat": v_hat, "eps": eps, "m_hat": m_hat}
-        inner["denominator"] = joined("denominator", 4, [v_hat, eps])
-        inner["step"] = joined("step", 1, [m_hat, inner["denominator"]])
-        return joined("update", 0, [inner["step"]])
+        return self.said(frozenset(self.lines[name][index][0] for name, index in choice.items()))
 
     # --- the decay ---
 
@@ -441,19 +472,17 @@ class _Search:
     ) -> Diagnosis:
         """The diagnosis with what is left of θ once the step is taken: where and how the decay acts."""
         spaces = [self.stepped(space, expressions) for space in spaces]
-        counted = None if "t" in unknown else ""
-        best: tuple[int, frozenset[str]] | None = None
-        for place, added in self.left_of_theta(spaces):
-            told = _told(mistakes | self.named(first, second, place, added))
-            if not self.defaults_fit(first, second, spaces, place, added):
+        best: frozenset[str] | None = None
+        for loss in sorted(self.left_of_theta(spaces), key=lambda loss: loss.late):
+            told = self.said(mistakes | self.named(first, second, loss))
+            if not self.defaults_fit(first, second, spaces, loss):
                 told |= {self.default_mistake}
-            if best is None or len(told) < best[0]:
-                best = len(told), told
+            if best is None or len(told) < len(best):
+                best = told
         if best is None:
-            told = _told(mistakes | self.named(first, second, "nowhere", frozenset()) - {self.places["nowhere"]})
-            right = self.right(told, first, second, counted)
-            return Diagnosis(self.ordered(told), (*unknown, "the decay"), right)
-        return Diagnosis(self.ordered(best[1]), unknown, self.right(best[1], first, second, counted))
+            told = mistakes | self.named(first, second, Loss("nowhere", 0, (0, 0))) - {self.places["nowhere"]}
+            return Diagnosis(self.ordered(told), (*unknown, DECAY))
+        return Diagnosis(self.ordered(best), unknown)
 
     def stepped(self, space: dict[str, Any], expressions: Mapping[str, str]) -> dict[str, Any]:
         """``space`` with the parts of the step in it, as these expressions make them."""
@@ -462,71 +491,58 @@ class _Search:
             space[name] = np.asarray(_value(expressions[name], space)) + np.zeros(space["theta"].shape)
         return space
 
-    def left_of_theta(self, spaces: list[dict[str, Any]]) -> Iterator[tuple[str, Any]]:
-        """The places where a pull (number, factor), or an expression, makes up for what is left of θ."""
-        usual = [i for i, probe in enumerate(self.probes) if probe.decays and probe.trial != "defaults"]
-        for place in ("nowhere", "theta", "new theta", *(("numerator", "denominator") if self.adaptive else ())):
+    def left_of_theta(self, spaces: list[dict[str, Any]]) -> Iterator[Loss]:
+        """What makes up for what is left of θ once the step is taken."""
+        decaying = [i for i, probe in enumerate(self.probes) if probe.decays and probe.usual]
+        places = ("nowhere", "theta", "new theta", *(("numerator", "denominator") if self.adaptive else ()))
+        for place in places:
             left: Any = True
-            for i in usual:
-                left = left & self.agree(self.every_theta(i, spaces[i], place), self.probes[i], "theta")
-            for number, factor in np.argwhere(left)[:MOST_PAIRS]:
-                yield place, (int(number), int(factor))
-        for mistake, late in self.lines["late"]:
-            if mistake and all(self.late(i, spaces[i], late) for i in usual):
-                yield "late", late
+            for i in decaying:
+                if np.any(left):
+                    left = left & self.agree(self.every_theta(spaces[i], place), self.probes[i], "theta")
+            for late, *pull in np.argwhere(left)[:MOST_PAIRS].tolist():
+                yield Loss(place, late, tuple(pull))
 
-    def late(self, i: int, space: dict[str, Any], late: str) -> bool:
-        return bool(self.agree(space["update"] - _value(late, space), self.probes[i], "theta"))
-
-    def every_theta(self, i: int, space: dict[str, Any], place: str) -> Array:
-        """θ with each pull and each factor in ``place``: (pulls, factors, *shape)."""
+    def every_theta(self, space: dict[str, Any], place: str) -> Array:
+        """θ with each late line, and with each pull and each factor in ``place``: (late, pulls, factors, *shape)."""
+        pulls = space["pulled"]
         if place == "nowhere":
-            return np.asarray(space["update"])[None, None]
-        pulls = self.every_pull(self.probes[i], space["t"])
-        if place == "new theta":
-            shares = pulls / space["theta"]
-            flat = shares.reshape(*shares.shape[:2], -1)
-            same = np.ptp(flat, axis=-1) <= 1e-7 * abs(flat).max(axis=-1)
-            pulls = np.where(same.reshape(*same.shape, *[1] * space["theta"].ndim), shares * space["update"], np.nan)
+            pulls = np.zeros((1, 1, *space["theta"].shape))
+        elif place == "new theta":
+            pulls = self.pulled(space | {"theta": space["update"]})
         elif place == "numerator":
             pulls = space["lr"] * pulls / space["denominator"]
         elif place == "denominator":
             pulls = pulls / space["denominator"]
-        return np.asarray(space["update"] - pulls)
+        late = [np.broadcast_to(_value(line, space), space["theta"].shape) for _, line in self.lines["late"]]
+        return np.asarray(space["update"] - pulls - np.array(late)[:, None, None])
 
-    def named(self, first: Part, second: Part, place: str, added: Any) -> frozenset[str]:
-        """The mistakes of a decay that is in m and v as these have it, and besides acts on θ in ``place``."""
+    def named(self, first: Part, second: Part, loss: Loss) -> frozenset[str]:
+        """The mistakes of a decay that is in m and v as these have it, and besides is a ``loss`` of θ."""
         inside = {pull for pull in (first.pull, second.pull if self.adaptive else None) if isinstance(pull, tuple)}
         home, pulls = self.coupled, set(inside)
-        leak = self.in_moments(first, second)
-        if place == "late":
-            late = next(mistake for mistake, line in self.lines["late"] if line == added)
-            return frozenset({late, leak} if inside or first.pull == "buffer" else {late})
-        if place == "nowhere":
-            where = leak
+        if loss.place == "nowhere":
+            where = self.in_moments(first, second)
         elif inside or first.pull == "buffer":
             where, home = self.places["twice"], False
-            pulls |= {added}
+            pulls |= {loss.pull}
         else:
-            where, home = self.places[place], not self.coupled and place in ("theta", "new theta")
-            pulls |= {added}
+            where, home = self.places[loss.place], not self.coupled and loss.place in ("theta", "new theta")
+            pulls |= {loss.pull}
+        late = {self.lines["late"][loss.late][0]} - {""}
         told = {self.pulls[number] for number, _ in pulls}.union(*(self.factors[factor][0] for _, factor in pulls))
         if "decay_of_gradient" in told:
-            return frozenset(told - OTHER_CONVENTION)
+            return frozenset(told - OTHER_CONVENTION | late)
         if not home:
             told -= OTHER_CONVENTION
-        return frozenset(told | {where})
+        return frozenset(told | late | {where} - ({self.places["nowhere"]} if late else set()))
 
-    def defaults_fit(self, first: Part, second: Part, spaces: list[dict[str, Any]], place: str, added: Any) -> bool:
+    def defaults_fit(self, first: Part, second: Part, spaces: list[dict[str, Any]], loss: Loss) -> bool:
         """Whether the trial with the defaults comes out as this hypothesis has it."""
         for i, (probe, space) in enumerate(zip(self.probes, spaces, strict=True)):
-            if probe.trial != "defaults":
+            if probe.usual:
                 continue
-            if place == "late":
-                theta = self.late(i, space, added)
-            else:
-                every = self.agree(self.every_theta(i, space, place), probe, "theta")
-                theta = bool(every[added] if place != "nowhere" else every.all())
+            theta = self.agree(self.every_theta(space, loss.place), probe, "theta")[loss.late, *loss.pull]
             moments = [("m", first), ("v", second)]
             if not theta or not all(
                 "state_not_returned" in part.mistakes
@@ -539,17 +555,17 @@ class _Search:
 
     # --- what is said ---
 
+    def said(self, mistakes: frozenset[str] | set[str]) -> frozenset[str]:
+        """``mistakes`` without those that others cover, and without "" for no mistake."""
+        for parts, whole in self.together:
+            if parts <= mistakes:
+                mistakes = mistakes - parts | {whole}
+        return frozenset(mistakes).difference(*(self.covers.get(each, ()) for each in mistakes), {""})
+
     def ordered(self, mistakes: frozenset[str] | set[str]) -> tuple[str, ...]:
         """The mistakes in the order of the algorithm's lines: what comes first spoils what comes after."""
         order = ["hats_returned", "state_not_returned"]
         order += [mistake for line in LINE_ORDER for mistake, _ in self.lines[line]]
-        order += [*self.places.values(), *self.pulls, *(mistake for mistake, _ in self.lines["factor"])]
-        order += [mistake for mistake, _ in self.lines["late"]] + [*TOGETHER.values(), self.default_mistake]
-        return tuple(sorted(_told(frozenset(mistakes)), key=order.index))
-
-    def right(
-        self, told: Sequence[str] | frozenset[str], first: Part, second: Part, counted: str | None
-    ) -> tuple[str, ...]:
-        """Which of t, m and v nothing is wrong with."""
-        own = {"t": counted != "" or False, "m": bool(first.mistakes), "v": bool(second.mistakes)}
-        return tuple(name for name, wrong in own.items() if not wrong)
+        order += [*self.places.values(), *(mistake for line in DECAY_ORDER for mistake, _ in self.lines[line])]
+        order += [*(whole for _, whole in self.together), self.default_mistake]
+        return tuple(sorted(self.said(mistakes), key=order.index))

@@ -169,12 +169,8 @@ def _trajectory(rule: Callable[..., Any], trial: Input, dtype: torch.dtype, chan
 
 def _step(result: Any, old: Tensor, rule: Callable[..., Any]) -> tuple[Tensor, State]:
     """θ and state from what a rule returned; raises ``Stopped`` unless they can be used."""
-    if result is None:
-        raise Stopped("open" if is_empty(rule) else "returned_none")
-    if result is ...:
+    if result is ... or (result is None and is_empty(rule)):
         raise Stopped("open")
-    if isinstance(result, Tensor):
-        raise Stopped("state_not_returned")
     if isinstance(result, tuple | list) and any(part is ... for part in result):
         raise Stopped("open")
     try:

@@ -33,21 +33,6 @@ ALIAS = (
     " (θ is changed in place, and -= changes the tensor under all its names: an old θ kept as old = theta is the "
     "same tensor, and holds the new numbers too.)"
 )
-TRIALS = {
-    "usual": "several steps from a state of zeros",
-    "no decay": "a decay of 0",
-    "given state": "a start from a given state",
-    "small gradients": "small gradients",
-    "defaults": "the default β and ε",
-    "given state, no decay": "a start from a given state and a decay of 0",
-}
-UNEXPLAINED = {
-    "t": "The t that is handed on is wrong, and by no mistake that is known here.",
-    "m": "The m that is handed on is wrong, and by no mistake that is known here.",
-    "v": "The v that is handed on is wrong, and by no mistake that is known here.",
-    "the step": "The step of θ, with this t, m and v and a decay of 0, is wrong by no mistake that is known here.",
-    "the decay": "What θ loses beside the step is wrong, and by no mistake in the decay that is known here.",
-}
 NOTHING_TO_CALL = ("open", "not_a_function", "a_class", "off_limits", "argument_name", "wrong_signature")
 STEP_BY_STEP = "The first steps come out right, and later ones do not: look at what is carried over to the next."
 
@@ -213,7 +198,8 @@ def judge(worked: Any, observation: Observation) -> Verdict:
     if diagnosis.mistakes and not diagnosis.unknown:
         return _several(diagnosis.mistakes, observation.remarks)
     sentences = [_several(diagnosis.mistakes, ()).sentence] if diagnosis.mistakes else []
-    sentences += [UNEXPLAINED[part] for part in diagnosis.unknown] or [STEP_BY_STEP]
+    sentences += [f"{part} is wrong, and by no mistake that is known here." for part in diagnosis.unknown]
+    sentences += [STEP_BY_STEP] * (not diagnosis.unknown)
     return Verdict("unknown", " ".join([*sentences, *_what_is_right(worked, records, expected)]))
 
 
@@ -321,7 +307,7 @@ def _what_is_right(worked: Any, records: list[Record], expected: list[Record]) -
         names = ["θ" if part == "theta" else part for part in right]
         yield f"{_listed(names)} {'is' if len(right) == 1 else 'are'} right in every trial."
     whole = [
-        TRIALS[trial["name"]]
+        trial["name"]
         for trial, ours, theirs in zip(worked["inputs"], records, expected, strict=True)
         if _first_difference([ours], [theirs], parts, tolerance) is None
     ]

@@ -74,7 +74,7 @@ def _signed(rng: Generator, low: float, high: float, *shape: int) -> Any:
 
 
 def _trials(decay: str, adaptive: bool) -> Callable[[Generator], list[Input]]:
-    """Six short runs of a rule, each there to show some mistakes; what each is, is said in ``verdicts``."""
+    """Six short runs of a rule, each there to show some mistakes; its name says what it tries."""
 
     def draw(rng: Generator) -> list[Input]:
         def hyper(**changed: float) -> dict[str, float]:
@@ -84,25 +84,29 @@ def _trials(decay: str, adaptive: bool) -> Callable[[Generator], list[Input]]:
                 values |= {"beta2": _uniform(rng, 0.55, 0.65), "eps": _uniform(rng, 0.15, 0.25)}
             return values | changed
 
-        def trial(name: str, steps: int, shape: list[int], size: float, **changed: Any) -> dict[str, Any]:
+        def trial(
+            name: str, steps: int, shape: list[int], size: float, values: dict[str, float], given: bool = False
+        ) -> dict[str, Any]:
             theta, grads = _signed(rng, 0.5, 2, *shape), _signed(rng, size / 4, size, steps, *shape)
             start = None
-            if name.startswith("given state"):
-                v = _uniform(rng, 0.05, 0.5, *shape) if adaptive else np.zeros(shape).tolist()
-                start = {"t": 3, "m": _signed(rng, 0.1, 0.5, *shape), "v": v}
-            return {"name": name, "theta": theta, "grads": grads, "start": start, "hyper": changed or hyper()}
+            if given:
+                ratio = rng.permuted(np.resize([0.3, 3.0], np.prod(shape))).reshape(shape)  # v below and above g²
+                v = np.round(ratio * rng.uniform(0.7, 1.4, shape) * np.square(grads[0]), 4)
+                start = {"t": 3, "m": _signed(rng, 0.1, 0.5, *shape), "v": (v if adaptive else 0 * v).tolist()}
+            return {"name": name, "theta": theta, "grads": grads, "start": start, "hyper": values}
 
         small = {"eps": 5e-3} if adaptive else {}
         large = {"eps": 0.5} if adaptive else {}  # ε above some √v̂
-        defaults = trial("defaults", 2, [2], 1.0, lr=_uniform(rng, 0.2, 0.4), **{decay: _uniform(rng, 0.15, 0.3)})
+        without = {name: value for name, value in hyper().items() if name in ("lr", decay)}
+        defaults = trial("the default β and ε" if adaptive else "the default β", 2, [2], 1.0, without)
         defaults["grads"][0][0], defaults["theta"][0] = 2e-10, 3e-10  # show an ε of 1e-8 and less
         return [
-            trial("usual", 4, [3], 1.0),
-            trial("no decay", 3, [3], 0.6, **hyper(**{decay: 0.0}, **large)),
-            trial("given state", 2, [2, 2], 1.0),
-            trial("small gradients", 3, [2], 4e-3, **hyper(**small)),
+            trial("several steps from a state of zeros", 4, [3], 1.0, hyper()),
+            trial("a decay of 0", 3, [3], 0.6, hyper(**{decay: 0.0}, **large)),
+            trial("a start from a given state", 2, [2, 2], 1.0, hyper(), given=True),
+            trial("small gradients", 3, [2], 4e-3, hyper(**small)),
             defaults,
-            trial("given state, no decay", 1, [2, 2], 12.0, **hyper(**{decay: 0.0})),
+            trial("a start from a given state and a decay of 0", 1, [2, 2], 12.0, hyper(**{decay: 0.0}), given=True),
         ]
 
     return draw

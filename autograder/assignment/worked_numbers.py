@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 import adamw_pset.checks
 from adamw_pset.checks.notebook_written import TITLE, digest
 from adamw_pset.checks.run_answer import Input, Record, observe
 from adamw_pset.files import write_whole
 from autograder.assignment.answer_sources import ADAMS, DECAY, HOME, LINES, PARTS, compiled, part, reference
-from autograder.assignment.mistakes import SENTENCES, known, wrong_parts
+from autograder.assignment.mistakes import SENTENCES, covered, known, wrong_parts
 from autograder.assignment.places import SOURCE
 from autograder.assignment.questions import EVERY, QUESTIONS, TOLERANCE, Question
 
@@ -61,7 +60,6 @@ def worked(question: Question) -> dict[str, Any]:
         "inputs": [_plain(trial) for trial in numbers["inputs"]],
         "expected": _rounded(numbers["expected"]),
         "mistakes": [known | {"records": _rounded(known["records"])} for known in numbers["mistakes"]],
-        **({"pulls": [[mistake, _plain(pulls)] for mistake, pulls in numbers["pulls"]]} if "pulls" in numbers else {}),
     }
 
 
@@ -69,7 +67,7 @@ def fresh(question: Question, inputs: list[Input]) -> dict[str, Any]:
     """What the right answer and, when they are asked for, the known mistakes give on ``inputs``."""
     right = observe(question.kind, inputs, reference(question.name))
     assert right.event is None, (question.name, right.event)
-    return (_by_part(question.name, inputs) if question.kind == "rule" else {}) | {
+    return (_by_part(question.name) if question.kind == "rule" else {}) | {
         "kind": question.kind,
         "parts": list(question.parts),
         "tolerance": TOLERANCE,
@@ -79,8 +77,8 @@ def fresh(question: Question, inputs: list[Input]) -> dict[str, Any]:
     }
 
 
-def _by_part(question: str, inputs: list[Input]) -> dict[str, Any]:
-    """The ways to write each part of a rule, and what the decay may pull at, for ``diagnosis``."""
+def _by_part(question: str) -> dict[str, Any]:
+    """The ways to write each part of a rule, and which mistakes cover others, for ``diagnosis``."""
     ways = {
         name: [
             (mistake, formula.replace("state.", "old_"))
@@ -88,6 +86,7 @@ def _by_part(question: str, inputs: list[Input]) -> dict[str, Any]:
         ]
         for name in (*PARTS, *LINES)
     }
+    covers, together = covered(question)
     hyper = inspect.signature(reference(question)).parameters.values()
     return {
         "adaptive": question in ADAMS,
@@ -95,17 +94,10 @@ def _by_part(question: str, inputs: list[Input]) -> dict[str, Any]:
         "default_mistake": "defaults_wrong" if question in ADAMS else "default_beta1_wrong",
         "defaults": {each.name: each.default for each in hyper if each.default is not each.empty},
         "places": {HOME[question]: ""} | {place: mistake for mistake, place in wrong_parts(question, "place")},
-        "pulls": [(mistake, [_pull(pull, trial) for trial in inputs]) for mistake, pull in ways.pop("pull")],
         "lines": ways,
+        "covers": covers,
+        "together": together,
     }
-
-
-def _pull(expression: str, trial: Input) -> Any:
-    """What ``expression`` is in the first step of a trial."""
-    theta, grad = torch.tensor(trial["theta"]).double(), torch.tensor(trial["grads"][0]).double()
-    t = (trial["start"] or {"t": 0})["t"] + 1
-    value = eval(expression, {}, {"theta": theta, "grad": grad, "t": t, **trial["hyper"]})
-    return [float(f"{x:.10g}") for x in value.reshape(-1).tolist()] if value.ndim else float(f"{value:.10g}")
 
 
 def _mistakes(question: Question, inputs: list[Input]) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from autograder.assignment.answer_sources import DECAY, Mistake, wrong_source
+from autograder.assignment.answer_sources import DECAY, LINES, PARTS, Mistake, wrong_source
 from autograder.assignment.mistakes.decay import DECAY_MISTAKES
 from autograder.assignment.mistakes.functions import FUNCTION_MISTAKES
 from autograder.assignment.mistakes.general import GENERAL_MISTAKES
@@ -36,3 +36,23 @@ def wrong_parts(question: str, name: str) -> Iterator[tuple[str, str]]:
             also_placed = {name, "place"} if name in ("update", "pull") else {name}
             if name in change and set(change) <= also_placed and not NO_FORMULA.search(change[name]):
                 yield mistake.id, change[name].replace("DECAY", DECAY[question])
+
+
+def covered(question: str) -> tuple[dict[str, list[str]], list[tuple[list[str], str]]]:
+    """Which mistakes of a rule are part of others: from the variants that change several parts.
+
+    Returns for a mistake what it covers, where one of the parts is this mistake by itself; and (parts, whole) where
+    each part is a mistake, and all of them together another.
+    """
+    names = (*PARTS, *LINES, "place", "return")
+    alone = {(name, text): id for name in names for id, text in wrong_parts(question, name)}
+    covers: dict[str, set[str]] = {}
+    together = []
+    for mistake in CATALOGUE:
+        for change in mistake.variants.get(question, ()):
+            parts = {alone.get((name, text.replace("DECAY", DECAY[question])), "") for name, text in change.items()}
+            if mistake.id in parts:
+                covers.setdefault(mistake.id, set()).update(parts - {mistake.id, ""})
+            elif len(parts) > 1 and "" not in parts:
+                together.append((sorted(parts), mistake.id))
+    return {id: sorted(parts) for id, parts in covers.items() if parts}, together

@@ -102,7 +102,7 @@ DECAY_MISTAKES = (
         "decay_keeps_lambda",
         "θ is multiplied by the decay factor, so that only that share is left: λ_w is the share of θ that "
         "goes, not the one that stays.",
-        (DECOUPLED, [{"theta": "DECAY * theta - STEP"}]),
+        (DECOUPLED, [{"update": "-(step)", "factor": "-1.0"}]),
     ),
     mistake(
         "decay_subtracts_constant",
@@ -117,7 +117,13 @@ DECAY_MISTAKES = (
             RULES,
             [
                 {"pull": f"DECAY * {pull}"}
-                for pull in ("theta.sign()", "theta.abs()", "theta.norm()", "theta / theta.norm()", "theta**3")
+                for pull in (
+                    "theta / abs(theta)",
+                    "abs(theta)",
+                    "(theta**2).sum() ** 0.5",
+                    "theta / (theta**2).sum() ** 0.5",
+                    "theta**3",
+                )
             ],
         ),
         (DECOUPLED, [{"pull": "DECAY * theta**2"}]),

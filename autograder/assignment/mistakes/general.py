@@ -17,9 +17,7 @@ GENERAL_MISTAKES = (
     mistake(
         "constant",
         "The answer is the same whatever goes in: it is returned as it was, or is a fixed number.",
-        (RULES, [{"update": "theta", "place": "nowhere"}, {"update": "0 * theta", "place": "nowhere"}]),
-        (RULES, [{"return": "theta * 0, state"}]),
-        (ADAMS, [{"t": "state.t + 1\nreturn theta, state"}]),
+        (RULES, [{"theta": "theta", "return": "theta, state"}, {"theta": "0 * theta"}, {"return": "theta * 0, state"}]),
         (("weight_decay_factor",), [{"factor": "0.01"}, {"factor": "0.0"}]),
         (("preconditioner",), [{"M": "np.eye(grads.shape[1])"}, {"M": "np.zeros_like(G)"}]),
         (("scaled_penalty_gradient",), [{"gradient": "np.zeros_like(theta)"}]),
@@ -62,7 +60,8 @@ GENERAL_MISTAKES = (
     mistake(
         "not_theta_and_state",
         f"A rule {_contract('not_theta_and_state')}.",
-        (RULES, [{"return": "theta, t, m, state.v"}, {"return": "{'theta': theta}"}]),
+        (RULES, [{"return": "theta"}, {"return": "theta, t, m, state.v"}, {"return": "{'theta': theta}"}]),
+        (RULES, [{"return": "None"}]),
     ),
     mistake("state_first", f"A rule {_contract('state_first')}.", (RULES, [{"return": "State(t, m, state.v), theta"}])),
     mistake(
@@ -106,7 +105,11 @@ GENERAL_MISTAKES = (
         ),
     ),
     mistake("exception", "Your code stopped with {error}{where}", (CODE, [{"return": "undefined_name"}])),
-    mistake("returned_none", "Nothing came back: is the return line missing?", (CODE, [{"return": "None"}])),
+    mistake(
+        "returned_none",
+        "Nothing came back: is the return line missing?",
+        ((*FUNCTIONS, "counterexample"), [{"return": "None"}]),
+    ),
     mistake("not_numbers", "Numbers should come back, and this is {got}.", (FUNCTIONS, [{"return": "'0.9'"}])),
     mistake(
         "off_limits",

@@ -20,7 +20,8 @@ RULE_MISTAKES = (
         "state_not_returned",
         "The new state is not handed on: a rule gives back θ and a State with the new t, m and v, or else "
         "every step begins from nothing.",
-        (RULES, [{"return": "theta"}, {"return": "theta, state"}, {"return": "theta, State(t, state.m, state.v)"}]),
+        (RULES, [{"return": "theta, state"}, {"return": "theta, State(t, state.m, state.v)"}]),
+        (RULES, [{"t": "state.t + (state.t == 0)", "return": "theta, State(t, state.m, state.v)"}]),
     ),
     mistake(
         "hats_returned",
@@ -73,6 +74,7 @@ RULE_MISTAKES = (
         "gradient_sign",
         "Only the sign of the gradient is used: its size belongs in the moments.",
         (RULES, [{"grad": "grad / abs(grad)"}, {"step": "lr * g / abs(g)"}]),
+        (RULES, [{"step": "lr * g / abs(g)", "return": "theta, State(t, state.m, state.v)"}]),
     ),
     # --- momentum ---
     mistake(
@@ -112,7 +114,7 @@ RULE_MISTAKES = (
     mistake(
         "momentum_unused",
         "The step uses the bare gradient: m is computed, or should be, and the step goes along it.",
-        (SGDW, [{"step": "lr * g"}]),
+        (SGDW, [{"step": "lr * g"}, {"step": "lr * g", "return": "theta, State(t, state.m, state.v)"}]),
         (ADAMS, [{"m_hat": "g"}, {"m_hat": "g / (1 - beta1**t)"}]),
         (RULES, [{"m": "g"}]),
     ),
@@ -151,7 +153,8 @@ RULE_MISTAKES = (
         "lr_in_buffer",
         "The learning rate stands inside the momentum buffer: m averages gradients alone, or else a new η "
         "would reach θ only slowly.",
-        (SGDW, [{"m": "(1 - beta1) * state.m + beta1 * lr * g", "step": "m"}]),
+        (SGDW, [{"m": "(1 - beta1) * state.m + lr * beta1 * g", "step": "m"}]),
+        (ADAMS, [{"m": "beta1 * state.m + lr * (1 - beta1) * g", "step": "m_hat / denominator"}]),
         (RULES, [{"m": f"{old} * state.m + lr * {new} * g"} for old, new in AVERAGES]),
     ),
     mistake(
@@ -159,26 +162,35 @@ RULE_MISTAKES = (
         "The buffer takes in the gradient at its full weight and with the learning rate in it: here m is an average of "
         "gradients, whose two weights add up to one, and η multiplies m afterwards.",
         (RULES, [{"m": f"{old} * state.m + lr * g"} for old, _ in AVERAGES]),
+        (SGDW, [{"m": "(1 - beta1) * state.m + lr * g", "step": "m"}]),
+        (ADAMS, [{"m": "beta1 * state.m + lr * g", "step": "m_hat / denominator"}]),
     ),
     mistake(
         "velocity",
         "The buffer is a velocity, with the learning rate and a minus sign in it: m averages gradients alone, or "
         "else a new η would reach θ only slowly.",
-        (RULES, [{"m": f"{old} * state.m - lr * {new} * g", "update": "theta + step"} for old, new in AVERAGES]),
+        (SGDW, [{"m": "(1 - beta1) * state.m - lr * beta1 * g", "update": "theta + step", "step": "m"}]),
+        (
+            ADAMS,
+            [{"m": "beta1 * state.m - lr * (1 - beta1) * g", "update": "theta + step", "step": "m_hat / denominator"}],
+        ),
         (RULES, [{"m": f"{old} * state.m - lr * {new} * g"} for old, new in AVERAGES]),
     ),
     mistake(
         "velocity_heavy_ball",
         "The buffer is a velocity, with the learning rate in it, and takes in each gradient at its full weight: m "
         "averages gradients alone, with two weights that add up to one.",
-        (RULES, [{"m": f"{old} * state.m - lr * g", "update": "theta + step"} for old, _ in AVERAGES]),
+        (SGDW, [{"m": "(1 - beta1) * state.m - lr * g", "update": "theta + step", "step": "m"}]),
+        (ADAMS, [{"m": "beta1 * state.m - lr * g", "update": "theta + step", "step": "m_hat / denominator"}]),
         (RULES, [{"m": f"{old} * state.m - lr * g"} for old, _ in AVERAGES]),
     ),
     mistake(
         "sign_in_buffer",
         "The buffer holds the gradients with the opposite sign: m is the average of the gradients themselves.",
         (SGDW, [{"m": "(1 - beta1) * state.m - beta1 * g"}]),
+        (SGDW, [{"m": "(1 - beta1) * state.m - beta1 * g", "update": "theta + step"}]),
         (ADAMS, [{"m": "beta1 * state.m - (1 - beta1) * g"}]),
+        (ADAMS, [{"m": "beta1 * state.m - (1 - beta1) * g", "update": "theta + step"}]),
     ),
     mistake(
         "bias_correction_added",
@@ -318,6 +330,19 @@ RULE_MISTAKES = (
         ),
     ),
     mistake(
+        "largest_v_kept",
+        "The largest v so far is kept, as in AMSGrad: here v is an average, which falls again after a large gradient.",
+        (
+            ADAMS,
+            [
+                {"v": "state.v + (g**2 - state.v).clip(0)"},
+                {"v": "state.v + (1 - beta2) * (g**2 - state.v).clip(0)"},
+                {"v_hat": "state.v + (v - state.v).clip(0)"},
+                {"v_hat": "(state.v + (v - state.v).clip(0)) / (1 - beta2**t)"},
+            ],
+        ),
+    ),
+    mistake(
         "state_ignored",
         "What the state remembers is not used: m and v go on from the m and v of the step before.",
         (SGDW, [{"m": "beta1 * g"}]),
@@ -371,6 +396,7 @@ RULE_MISTAKES = (
         "eps_added_to_theta",
         "ε is added to θ, or beside the fraction, and not to the denominator: look at the brackets.",
         (ADAMS, [{"update": "theta - step + eps"}, {"update": "theta - (step + eps)"}]),
+        (ADAMS, [{"update": "theta - step + eps", "denominator": "v_hat ** 0.5"}]),
     ),
     mistake(
         "eps_before_correction",
@@ -416,6 +442,7 @@ RULE_MISTAKES = (
         "The step alone comes back: it starts from the θ that came in, and that is missing.",
         (RULES, [{"update": "-(step)", "place": "nowhere"}, {"update": "step", "place": "nowhere"}]),
     ),
+    mistake("step_missing", "θ takes no step: nothing of the gradient reaches it.", (RULES, [{"update": "theta"}])),
     # --- how a rule is called ---
     mistake(
         "defaults_wrong",
