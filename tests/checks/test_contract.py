@@ -59,8 +59,8 @@ RIGHT_RULES = {
     "θ with a graph": HEAD + "    theta = theta.clone().requires_grad_()\n" + BODY + END + "State(t, m, v)\n",
 }
 REFUSED = {  # what comes back: in which words it is refused everywhere
-    "None": "return",
-    "theta - step": "state",
+    "None": "(theta, state); it returned None (is the return line missing?)",
+    "theta - step": "(theta, state); it returned a Tensor of shape ",
     "(theta, t, m, v)": "(theta, state); it returned a tuple of 4",
     "{'theta': theta}": "(theta, state); it returned a dict",
     "State(t, m, v), theta": "(theta, state), and it returned the state first",
