@@ -100,7 +100,13 @@ class Block:
         for _ in range(self.task.epochs):
             order = torch.stack([torch.randperm(self.x_train.shape[1], generator=g) for g in orders])
             for batch in torch.split(order.to(self.task.device), self.task.batch_size, dim=1)[: self.per_epoch]:
-                yield self.x_train[each_seed, batch][self.row], self.y_train[each_seed, batch][self.row]
+                yield self._of_runs(self.x_train[each_seed, batch]), self._of_runs(self.y_train[each_seed, batch])
+
+    def _of_runs(self, of_seeds: Tensor) -> Tensor:
+        """For each run what belongs to its seed; a view where all have one."""
+        if len(self.seeds) == 1:
+            return of_seeds.expand(len(self.runs), *of_seeds.shape[1:])
+        return of_seeds[self.row]
 
     def scores(self, theta: list[Tensor]) -> dict[str, Tensor]:
         """Each of ``METRICS``, (runs,)."""
