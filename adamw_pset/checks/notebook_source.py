@@ -28,6 +28,7 @@ from adamw_pset.checks import stand_ins
 
 Namespace = dict[str, Any]
 CELL_SECONDS, CELL_WALL_SECONDS = 2.0, 10.0  # of the processor, and in all: a cell without a sweep needs a tenth
+LEAST = 0.25  # of these, after others that were stopped
 
 
 class TooLong(KeyboardInterrupt):
@@ -57,6 +58,7 @@ class NotebookRun:
         self.namespace: Namespace = {}
         self.failed: dict[int, BaseException] = {}
         self.checked: dict[str, Any] = {}  # the answer of each question at its last check
+        self.stopped = 0  # cells and answers that took too long
         self._check, self._checks = check, dict(checks or {})
         self._cell, self._answering = 0, False
         self._stood_in: set[int] = set()  # cells in which something stood in for the work
@@ -80,13 +82,19 @@ class NotebookRun:
         for number, source in self.sources.items():
             yield number
             self._cell = number
-            if error := _run_cell(self._shell, source):
+            if error := _run_cell(self._shell, source, self.share):
+                self.stopped += isinstance(error, TooLong)
                 told = syntax_error(source) if isinstance(error, SyntaxError) else None
                 self.failed[number] = (told or error).with_traceback(None)
                 if self._uses_made_up_tables(source):
                     self._stood_in.add(number)
             if question := self._checks.get(number):
                 self.check(question, self.namespace.get(question))
+
+    @property
+    def share(self) -> float:
+        """Of its seconds, what the next cell or answer gets: what does not end often stands in many places."""
+        return max(LEAST, 0.5**self.stopped)
 
     def check(self, question: str, answer: Any) -> None:
         """What the notebook's ``check`` does here: hand the answer on, and say nothing."""
@@ -210,10 +218,10 @@ def _shell(name: Callable[[], str]) -> Iterator[Any]:
                 InteractiveShell.clear_instance()
 
 
-def _run_cell(shell: Any, source: str) -> BaseException | None:
-    """Run a cell; its error, if it failed."""
+def _run_cell(shell: Any, source: str, share: float) -> BaseException | None:
+    """Run a cell for no more than a share of its seconds; its error, if it failed."""
     try:
-        with limited(CELL_SECONDS, CELL_WALL_SECONDS):
+        with limited(share * CELL_SECONDS, share * CELL_WALL_SECONDS):
             result = shell.run_cell(source, store_history=True)
         error: BaseException | None = result.error_before_exec or result.error_in_exec
     except (Exception, KeyboardInterrupt, SystemExit) as raised:  # a hook of the student's, or stopped late

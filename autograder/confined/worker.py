@@ -223,7 +223,7 @@ def present(line: socket.socket, answer: Any, notebook: NotebookRun, question: s
     """Let the grader call the answer, until it has seen enough; or say what keeps it from being there."""
     if answer is not None and answer is not ...:
         messages.send(line, introduce(answer))
-        answer_calls(line, answer)
+        notebook.stopped += answer_calls(line, answer, notebook.share)
         return
     errors = "; ".join(f"cell {n} stopped with {type(e).__name__}: {e}" for n, e in notebook.errors(question).items())
     messages.send(line, messages.Missing(messages.text(errors, 2 * messages.TEXT), notebook.fails_here(question)))
@@ -246,12 +246,12 @@ def define(line: socket.socket, request: messages.Define) -> None:
         messages.send(line, messages.Missing("", False))
         return
     messages.send(line, introduce(namespace[request.question]))
-    answer_calls(line, namespace[request.question])
+    answer_calls(line, namespace[request.question], 1.0)
 
 
-def answer_calls(line: socket.socket, answer: Any) -> None:
-    """Call the answer as often as the grader wishes, for so many seconds in all."""
-    left = float(lockdown.CPU_SECONDS)
+def answer_calls(line: socket.socket, answer: Any, share: float) -> bool:
+    """Call the answer as often as the grader wishes, for a share of its seconds in all; whether it used them up."""
+    left = share * lockdown.CPU_SECONDS
     while isinstance(call := messages.receive(line, messages.Call, messages.GoOn), messages.Call):
         args = [messages.unpack(value) for value in call.args]
         kwargs = {name: messages.unpack(value) for name, value in call.kwargs.items()}
@@ -259,6 +259,7 @@ def answer_calls(line: socket.socket, answer: Any) -> None:
         reply = called(answer, args, kwargs, max(left, 0.01))
         left -= time.process_time() - begun
         messages.send(line, reply)
+    return left <= 0
 
 
 def introduce(answer: Any) -> messages.Function | messages.Constant:

@@ -115,7 +115,7 @@ class Readings:
         self._elsewhere |= running.ended.elsewhere
         self.lacking, self.unread = running.ended.lacking, running.ended.unread
         for name, looks in self.looks.items():
-            if END in looks or (CHECK in looks and _right(looks[CHECK]) and name not in running.ended.changed):
+            if END in looks or (CHECK in looks and _settled(looks[CHECK]) and name not in running.ended.changed):
                 continue
             for answer in running.at_end(name):
                 self._note(name, answer)
@@ -140,10 +140,17 @@ class Readings:
         if self.gave(name):
             return END in looks and CHECK not in looks and not _right(looks[END])
         mistakes = {look.finding.mistake for look in looks.values()}
-        if mistakes & {"timed_out", "crashed", "out_of_memory"} or self._skipped or not looks:
+        if mistakes & {"crashed", "out_of_memory"} or self._skipped or not looks:
             return True
+        if "timed_out" in mistakes:  # the notebook may take the time, not the answer: then none is right in it
+            return not any(_right(look) for each in self.looks.values() for look in each.values())
         return name in self._here or (self._elsewhere and name in self._there and "exception" in mistakes)
 
 
 def _right(look: Look) -> bool:
     return look.finding.status == GRADED and not look.finding.mistake
+
+
+def _settled(look: Look) -> bool:
+    """Whether the same function has no better to give later: it is right, or does not end."""
+    return _right(look) or look.finding.mistake == "timed_out"
