@@ -411,7 +411,8 @@ def test_delegation_gets_a_readable_reason(name: str, box: Sandbox) -> None:
     [
         ("while True: pass", "takes too long"),
         ("kept = [bytearray(1 << 28) for _ in range(64)]", "more memory"),
-        ("import os\nos._exit(7)", "exit 7"),
+        ("import os\nos._exit(7)", "nothing ends Python"),
+        ("import ctypes\nctypes.CDLL(None)._exit(7)", "exit 7"),
         (
             "import _thread, time\n_thread.stack_size(32768)\n"
             "while True:\n    try: _thread.start_new_thread(time.sleep, (60,))\n    except RuntimeError: time.sleep(1)",
