@@ -8,6 +8,7 @@ For each part there is a list of ways to write it, each with the mistake that it
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -25,13 +26,14 @@ Times = tuple[list[Any], list[Array]]  # on each probe: t; the pulls of the deca
 
 UNSEEN = "unseen"  # whether there is a pull in a moment that nothing explains
 MOST_PAIRS, MOST_STEPS = 6, 48  # hypotheses that are followed to the end
+OF_GRADIENT = "decay_of_gradient"  # it has no place, since it is no decay of θ
 HANDED_ON = "The {} that is handed on"
 STEP, DECAY = "The step of θ, with this t, m and v and a decay of 0,", "What θ loses beside the step"
 USE_EPS = ("denominator", "step", "update")
 STEP_PARTS = ("update", "step", "m_hat", "eps", "denominator", "v_hat")
+EPS = STEP_PARTS.index("eps")
 
 OVER_ALL = re.compile(r"(\(g\*\*2\)|\bg)\.(sum|mean)\(\)")  # over the coordinates of each g of a stack
-OTHER_CONVENTION = {"decay_times_lr", "decay_divided_by_lr"}  # no mistakes of their own where the place is wrong
 DECAY_ORDER = ("pull", "factor", "late")
 LINE_ORDER = ("t", "grad", "m", "v", "m_hat", "v_hat", "eps", "denominator", "step", "update")
 # How a state may be read, and how it may be handed on, if not as t, m, v.
@@ -70,6 +72,7 @@ class Diagnosis(NamedTuple):
 
     mistakes: tuple[str, ...]
     unknown: tuple[str, ...]  # what is wrong, as the subject of a sentence
+    parts: int = 0  # that are written wrong
 
 
 def diagnose(worked: Mapping[str, Any], records: Sequence[Mapping[str, Array]]) -> Diagnosis:
@@ -129,7 +132,7 @@ def _factors(known: Sequence[Way]) -> Iterator[tuple[frozenset[str], str]]:
     """The factors that a decay may have: those that are known, and each of them times η as well."""
     yield from ((frozenset({mistake}), factor) for mistake, factor in known)
     for mistake, factor in known:
-        if mistake and mistake not in OTHER_CONVENTION:
+        if mistake and not re.search(r"\blr\b", factor):
             yield frozenset({mistake, "decay_times_lr"}), f"lr * ({factor})"
 
 
@@ -148,9 +151,9 @@ class _Steps:
             values = [np.broadcast_to(_value(way, inner), (*axes, *shape)) for _, way in lines[name]]
             return np.array(values)
 
-        updates = [every("update", {**space, "step": step}) for step in (0.0, 1.0)]
-        self.start, self.slope = updates[0], updates[1] - updates[0]
         self.m_hat, v_hat, eps = (every(name, space) for name in ("m_hat", "v_hat", "eps"))
+        updates = [every("update", {**space, "eps": eps, "step": step}, len(eps)) for step in (0.0, 1.0)]
+        self.start, self.slope = updates[0], updates[1] - updates[0]
         inner = {**space, "v_hat": v_hat, "eps": eps[:, None]}
         counts = len(eps), len(v_hat)
         denominator = np.moveaxis(every("denominator", inner, *counts), 0, 1)
@@ -159,34 +162,45 @@ class _Steps:
         self.free = np.array(["m_hat" not in way for _, way in lines["step"]])
 
     def looked_up(self, theta: Array, allowed: float) -> NDArray[np.int_]:
-        """The ways, as indices in the order of ``STEP_PARTS``, that give the first finite number of ``theta``."""
-        finite = np.flatnonzero(np.isfinite(theta))
-        if not finite.size:  # no number shows much: one wrong part at most
-            sizes = [len(lines) for lines in self.parts]
-            return np.array([n * np.eye(6, dtype=int)[axis] for axis, size in enumerate(sizes) for n in range(size)])
-        start, slope, m_hat = (
-            each.reshape(len(each), -1)[:, finite[0]] for each in (self.start, self.slope, self.m_hat)
+        """The ways, as indices in the order of ``STEP_PARTS``, that give a number of ``theta``."""
+        telling = np.where(np.isfinite(theta), abs(self.m_hat[0]), 0.0).reshape(-1)
+        number = int(np.nanargmax(telling)) if (telling > 0).any() else None
+        if number is None:  # a θ that is no number, or moments of 0, show little
+            return self.with_two_wrong()
+        seen = theta.reshape(-1)[number]
+        start, slope, m_hat, multiples = (
+            each.reshape(*each.shape[: each.ndim - theta.ndim], -1)[..., number]
+            for each in (self.start, self.slope, self.m_hat, self.multiples)
         )
-        wanted = theta.reshape(-1)[finite[0]] - start
-        multiples = self.multiples.reshape(*self.multiples.shape[:4], -1)[..., finite[0]]
-        places = [[u, 0, 0, 0, 0, 0] for u in np.flatnonzero((slope == 0) & (abs(wanted) <= allowed))]
-        for steps, factors in ((np.flatnonzero(self.free), np.ones(1)), (np.flatnonzero(~self.free), m_hat)):
-            among = multiples[steps].reshape(-1)
+        ends_here = np.argwhere((slope[:, None] * m_hat[:, None] == 0) & (abs(seen - start[:, None]) <= allowed))
+        places = [np.insert(ends_here, (1, 3, 3), 0, axis=1).T]  # update, m_hat, eps; the rest cannot be seen
+        kinds = ((np.flatnonzero(self.free), np.ones(1)), (np.flatnonzero(~self.free), m_hat))
+        for e, (steps, factors) in itertools.product(range(len(self.parts[EPS])), kinds):
+            among = multiples[steps, e].reshape(-1)
             order = np.argsort(among)
-            per_unit = slope[:, None] * factors
-            middle, slack = wanted[:, None] / per_unit, abs(allowed / per_unit)
+            per_unit = slope[:, e, None] * factors
+            middle, slack = (seen - start[:, e, None]) / per_unit, abs(allowed / per_unit)
             low, high = (np.searchsorted(among[order], middle + sign * slack) for sign in (-1, 1))
             for u, k in np.argwhere((high > low) & (per_unit != 0)):
-                step, *rest = np.unravel_index(order[low[u, k] : high[u, k]], (len(steps), *multiples.shape[1:]))
-                places += [[u, s, k, *more] for s, *more in zip(steps[step], *rest, strict=True)]
-        return np.array(places, dtype=int).reshape(-1, len(STEP_PARTS))
+                s, d, v = np.unravel_index(order[low[u, k] : high[u, k]], multiples[steps, e].shape)
+                places.append(np.stack(np.broadcast_arrays(u, steps[s], k, e, d, v)))
+        return np.concatenate(places, axis=1).T
+
+    def with_two_wrong(self) -> NDArray[np.int_]:
+        """The ways with at most two wrong parts."""
+        places = []
+        for axes in itertools.combinations(range(len(self.parts)), 2):
+            ways = np.indices([len(self.parts[axis]) for axis in axes]).reshape(2, -1).T
+            places.append(np.zeros((len(ways), len(self.parts)), dtype=int))
+            places[-1][:, axes] = ways
+        return np.unique(np.concatenate(places), axis=0)
 
     def updated(self, places: NDArray[np.int_]) -> Array:
         """θ after each of these ways: (ways, *shape of θ)."""
         u, s, k, e, d, v = places.T
         multiples = self.multiples[s, e, d, v]
         free = self.free[s].reshape(-1, *[1] * (multiples.ndim - 1))
-        return np.asarray(self.start[u] + self.slope[u] * np.where(free, multiples, multiples * self.m_hat[k]))
+        return np.asarray(self.start[u, e] + self.slope[u, e] * np.where(free, multiples, multiples * self.m_hat[k]))
 
 
 class _Search:
@@ -205,7 +219,10 @@ class _Search:
         self.default_mistake: str = worked["default_mistake"]
         self.probes = sorted(probes, key=lambda probe: (not probe.usual, not probe.given["old_m"].any()))
         self.usual = [probe for probe in self.probes if probe.usual]
-        self.right_t = self.timed([probe.given["old_t"] + 1 for probe in self.probes])
+        self.counted = self.told_of_t()
+        self.times = [self.timed([probe.given["old_t"] + 1 for probe in self.probes])]
+        if self.counted != "":  # what uses t may use the one that is handed on, or the right one
+            self.times.append(self.timed([probe.out["t"] for probe in self.probes]))
         self.gradients_of: dict[bool, Gradients] = {}
 
     def timed(self, times: list[Any]) -> Times:
@@ -229,7 +246,7 @@ class _Search:
             return np.zeros(guesses.shape[: guesses.ndim - len(shape)], bool)
         same = abs(guesses - seen) <= self.allowed(seen)
         if not np.isfinite(seen).all():
-            same |= (guesses == seen) | (np.isnan(guesses) & np.isnan(seen))
+            same |= (guesses == seen) | (np.isnan(seen) & ~np.isfinite(guesses))  # 0 times ∞ beside it may be NaN
         return np.asarray(same.all(axis=tuple(range(-seen.ndim, 0))))
 
     def allowed(self, seen: Array) -> float:
@@ -239,37 +256,34 @@ class _Search:
 
     def best(self, depths: tuple[bool, ...] = (False, True)) -> Diagnosis:
         """The diagnosis with the fewest unknown parts and, of those, the fewest mistakes."""
-        counted = self.counted()
         moments, unknown = self.moments(depths)
-        best: Diagnosis | None = None
-        for first, second in moments:
-            if best and not best.unknown and len(best.mistakes) <= len(self.pair(first, second)):
-                break
-            for times in self.times(counted):
-                found = min(self.steps(first, second, times, counted, unknown), key=self.weight)
-                if best is None or self.weight(found) < self.weight(best):
-                    best = found
-        assert best is not None
-        return best
+        found: list[Diagnosis] = []
+        for (first, second), times in itertools.product(moments, self.times):
+            fewest = min((self.enough(each) for each in found), default=math.inf)
+            if len(self.pair(first, second)) < fewest:
+                found += self.steps(first, second, times, fewest, unknown)
+        return min(found, key=self.weight)
 
-    def weight(self, diagnosis: Diagnosis) -> tuple[int, int, bool]:
-        """How little a diagnosis is worth: unknown parts, mistakes, and wrong defaults rather than something else."""
-        return len(diagnosis.unknown), len(diagnosis.mistakes), self.default_mistake in diagnosis.mistakes
+    def enough(self, diagnosis: Diagnosis) -> float:
+        """How many mistakes make another diagnosis no better than this one."""
+        if diagnosis.unknown:
+            return math.inf
+        return len(diagnosis.mistakes) + (self.default_mistake in diagnosis.mistakes)
+
+    def weight(self, diagnosis: Diagnosis) -> tuple[int, int, bool, int]:
+        """How little a diagnosis is worth: unknown parts, mistakes, wrong defaults rather than others, parts."""
+        mistakes = diagnosis.mistakes
+        return len(diagnosis.unknown), len(mistakes), self.default_mistake in mistakes, diagnosis.parts
 
     # --- t ---
 
-    def counted(self) -> str | None:
+    def told_of_t(self) -> str | None:
         """The mistake in t, "" if there is none; None if it is not known."""
         for mistake, expression in self.lines["t"]:
             guesses = [np.asarray(_value(expression, probe.given) + 0.0) for probe in self.probes]
             if all(bool(np.allclose(probe.out["t"], guess)) for probe, guess in zip(self.probes, guesses, strict=True)):
                 return mistake
         return None
-
-    def times(self, counted: str | None) -> list[Times]:
-        """The t that the step may use: the one that is handed on, or the right one."""
-        own = [probe.out["t"] for probe in self.probes]
-        return [self.right_t] if counted == "" else [self.right_t, self.timed(own)]
 
     # --- m and v ---
 
@@ -316,7 +330,7 @@ class _Search:
         alone = list(itertools.product(range(pulls), range(plain)))
         options += [(mistake, pull) for mistake, _ in bases[1:] for pull in alone]
         stacks = []
-        for probe, pulled in zip(self.probes, self.right_t[1], strict=True):
+        for probe, pulled in zip(self.probes, self.times[-1][1], strict=True):
             shape = probe.out["theta"].shape
             base = np.array([_value(expression, probe.given) for _, expression in bases])
             inside = base[0] + pulled[:pulls, :factors]
@@ -350,9 +364,9 @@ class _Search:
     def fitting(self, name: str, line: str, hand_on: str, stacks: list[Array]) -> NDArray[np.int_]:
         """Which gradients of ``stacks`` give, by this line and handed on like this, the moment that came out."""
         left = np.arange(len(stacks[0]))
-        for probe, gs in zip(self.probes, stacks, strict=True):
+        for probe, t, gs in zip(self.probes, self.times[-1][0], stacks, strict=True):
             if probe.usual and left.size:
-                space = probe.given | {name: self.line(line, probe, gs[left]), "t": probe.given["old_t"] + 1}
+                space = probe.given | {name: self.line(line, probe, gs[left]), "t": t}
                 left = left[self.agree(np.asarray(_value(hand_on, space)), probe, name)]
         return left
 
@@ -377,12 +391,13 @@ class _Search:
             gradients = [np.asarray(_value(expression, probe.given)) for probe in self.probes]
             alone = self.made(line, gradients, frozenset(), None).values
             left: Any = True
-            for probe, value, pulled in zip(self.probes, alone, self.right_t[1], strict=True):
+            for probe, value, pulled in zip(self.probes, alone, self.times[-1][1], strict=True):
                 if probe.usual and np.any(left):
                     left = left & self.agree(value + pulled, probe, "m")
             for number, factor in np.argwhere(left):
-                told = {wrong, mistake, self.pulls[number], *self.factors[factor][0]} - OTHER_CONVENTION
-                values = [value + pulled[number, factor] for value, pulled in zip(alone, self.right_t[1], strict=True)]
+                told = {wrong, mistake, self.pulls[number], *self.factors[factor][0]}
+                pulls = (pulled[number, factor] for pulled in self.times[-1][1])
+                values = [value + pull for value, pull in zip(alone, pulls, strict=True)]
                 yield Part(self.said(frozenset(told)), "buffer", values, gradients)
 
     def kept(self, name: str, stacks: list[Array]) -> Iterator[Part]:
@@ -395,12 +410,13 @@ class _Search:
     # --- the step ---
 
     def steps(
-        self, first: Part, second: Part, times: Times, counted: str | None, unknown: tuple[str, ...]
+        self, first: Part, second: Part, times: Times, fewest: float, unknown: tuple[str, ...]
     ) -> Iterator[Diagnosis]:
-        """What explains θ with these moments: at least one diagnosis."""
-        before = self.pair(first, second) | ({counted} if counted else set())
-        missing = (HANDED_ON.format("t"),) if counted is None else ()
+        """What explains θ with these moments and fewer mistakes than ``fewest``."""
+        before = first.mistakes | second.mistakes | ({self.counted} if self.counted else set())
+        missing = (HANDED_ON.format("t"),) if self.counted is None else ()
         bare = [probe.given["grad"] for probe in self.probes]
+        seen = False
         for gradients in [first.gradients] + [bare] * (first.pull not in (None, UNSEEN)):
             spaces = [
                 probe.given | {"t": t, "pulled": pulled, "m": m, "v": v, "g": g}
@@ -409,15 +425,15 @@ class _Search:
                 )
             ]
             choices = self.updates(spaces)
-            fewest = np.inf
             for choice in choices:
-                mistakes = self.said(before | {self.lines[name][index][0] for name, index in choice.items()})
-                if len(mistakes) < fewest:
+                mistakes = before | {self.lines[name][index][0] for name, index in choice.items()}
+                if len(self.said(mistakes)) < fewest:
                     found = self.decay(first, second, spaces, self.written(choice), mistakes, (*missing, *unknown))
-                    fewest = np.inf if DECAY in found.unknown else min(fewest, len(found.mistakes))
+                    fewest = min(fewest, self.enough(found))
                     yield found
-            if choices:
-                return
+            seen = seen or bool(choices)
+        if seen:
+            return
         told = before | ({self.in_moments(first, second)} - {self.places["nowhere"]})
         yield Diagnosis(self.ordered(told), (*missing, *unknown, STEP))
 
@@ -429,11 +445,8 @@ class _Search:
         places = steps.looked_up(telling.out["theta"], self.allowed(telling.out["theta"]))
         for probe, steps in probes:
             places = places[self.agree(steps.updated(places), probe, "theta")]
-        wrong = [np.array([mistake != "" for mistake, _ in self.lines[name]]) for name in STEP_PARTS]
-        cost = sum(flags[places[:, axis]].astype(int) for axis, flags in enumerate(wrong))
-        choices = (
-            dict(zip(STEP_PARTS, map(int, place), strict=True)) for place in places[np.argsort(cost, kind="stable")]
-        )
+        likely_first = places[np.argsort((places > 0).sum(axis=1), kind="stable")]
+        choices = (dict(zip(STEP_PARTS, map(int, place), strict=True)) for place in likely_first)
         likely = list(itertools.islice(filter(self.uses_its_eps, choices), MOST_STEPS))
         return sorted(likely, key=lambda choice: len(self.told(choice)))
 
@@ -472,17 +485,16 @@ class _Search:
     ) -> Diagnosis:
         """The diagnosis with what is left of θ once the step is taken: where and how the decay acts."""
         spaces = [self.stepped(space, expressions) for space in spaces]
-        best: frozenset[str] | None = None
+        found = []
         for loss in sorted(self.left_of_theta(spaces), key=lambda loss: loss.late):
-            told = self.said(mistakes | self.named(first, second, loss))
+            told = mistakes | self.named(first, second, loss)
             if not self.defaults_fit(first, second, spaces, loss):
                 told |= {self.default_mistake}
-            if best is None or len(told) < len(best):
-                best = told
-        if best is None:
-            told = mistakes | self.named(first, second, Loss("nowhere", 0, (0, 0))) - {self.places["nowhere"]}
-            return Diagnosis(self.ordered(told), (*unknown, DECAY))
-        return Diagnosis(self.ordered(best), unknown)
+            found.append(Diagnosis(self.ordered(told), unknown, len(told - {""})))
+        if found:
+            return min(found, key=self.weight)
+        told = mistakes | self.named(first, second, Loss("nowhere", 0, (0, 0))) - {self.places["nowhere"]}
+        return Diagnosis(self.ordered(told), (*unknown, DECAY))
 
     def stepped(self, space: dict[str, Any], expressions: Mapping[str, str]) -> dict[str, Any]:
         """``space`` with the parts of the step in it, as these expressions make them."""
@@ -505,37 +517,33 @@ class _Search:
 
     def every_theta(self, space: dict[str, Any], place: str) -> Array:
         """θ with each late line, and with each pull and each factor in ``place``: (late, pulls, factors, *shape)."""
-        pulls = space["pulled"]
+        late = np.array([np.broadcast_to(_value(line, space), space["theta"].shape) for _, line in self.lines["late"]])
+        pulls = space["pulled"][None]
         if place == "nowhere":
-            pulls = np.zeros((1, 1, *space["theta"].shape))
+            pulls = np.zeros((1, 1, 1, *space["theta"].shape))
         elif place == "new theta":
-            pulls = self.pulled(space | {"theta": space["update"]})
+            pulls = np.array([self.pulled(space | {"theta": space["update"] - each}) for each in late])
         elif place == "numerator":
             pulls = space["lr"] * pulls / space["denominator"]
         elif place == "denominator":
             pulls = pulls / space["denominator"]
-        late = [np.broadcast_to(_value(line, space), space["theta"].shape) for _, line in self.lines["late"]]
-        return np.asarray(space["update"] - pulls - np.array(late)[:, None, None])
+        return np.asarray(space["update"] - pulls - late[:, None, None])
 
     def named(self, first: Part, second: Part, loss: Loss) -> frozenset[str]:
         """The mistakes of a decay that is in m and v as these have it, and besides is a ``loss`` of θ."""
         inside = {pull for pull in (first.pull, second.pull if self.adaptive else None) if isinstance(pull, tuple)}
-        home, pulls = self.coupled, set(inside)
-        if loss.place == "nowhere":
-            where = self.in_moments(first, second)
-        elif inside or first.pull == "buffer":
-            where, home = self.places["twice"], False
-            pulls |= {loss.pull}
-        else:
-            where, home = self.places[loss.place], not self.coupled and loss.place in ("theta", "new theta")
-            pulls |= {loss.pull}
-        late = {self.lines["late"][loss.late][0]} - {""}
+        pulls = inside if loss.place == "nowhere" else {*inside, loss.pull}
         told = {self.pulls[number] for number, _ in pulls}.union(*(self.factors[factor][0] for _, factor in pulls))
-        if "decay_of_gradient" in told:
-            return frozenset(told - OTHER_CONVENTION | late)
-        if not home:
-            told -= OTHER_CONVENTION
-        return frozenset(told | late | {where} - ({self.places["nowhere"]} if late else set()))
+        told.add(self.lines["late"][loss.late][0])
+        within = first.pull == "buffer" or any(self.pulls[number] != OF_GRADIENT for number, _ in inside)
+        beside = loss.place != "nowhere" and self.pulls[loss.pull[0]] != OF_GRADIENT
+        if within and beside:
+            told.add(self.places["twice"])
+        elif beside:
+            told.add(self.places[loss.place])
+        elif within or OF_GRADIENT not in told:
+            told.add(self.in_moments(first, second))
+        return frozenset(told)
 
     def defaults_fit(self, first: Part, second: Part, spaces: list[dict[str, Any]], loss: Loss) -> bool:
         """Whether the trial with the defaults comes out as this hypothesis has it."""
