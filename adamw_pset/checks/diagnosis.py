@@ -22,10 +22,10 @@ Array = NDArray[np.float64]
 Way = tuple[str, str]  # a mistake, and the expression that makes it
 Pull = tuple[int, int] | str | None  # pull and factor that are in a gradient, UNSEEN, or none
 Gradients = tuple[list[tuple[str, Pull]], list[Array]]  # mistake and pull of each; their values on each probe
-Times = tuple[list[Any], list[Array]]  # on each probe: t; the pulls of the decay at that t
+Spaces = list[dict[str, Any]]  # on each probe: the values of the names in the algorithm's lines
 
 UNSEEN = "unseen"  # whether there is a pull in a moment that nothing explains
-MOST_PAIRS, MOST_STEPS = 6, 48  # hypotheses that are followed to the end
+MOST_PLACES, MOST_PAIRS, MOST_STEPS = 10_000, 6, 48  # hypotheses that are followed to the end
 OF_GRADIENT = "decay_of_gradient"  # it has no place, since it is no decay of θ
 HANDED_ON = "The {} that is handed on"
 STEP, DECAY = "The step of θ, with this t, m and v and a decay of 0,", "What θ loses beside the step"
@@ -165,7 +165,7 @@ class _Steps:
         """The ways, as indices in the order of ``STEP_PARTS``, that give a number of ``theta``."""
         telling = np.where(np.isfinite(theta), abs(self.m_hat[0]), 0.0).reshape(-1)
         number = int(np.nanargmax(telling)) if (telling > 0).any() else None
-        if number is None:  # a θ that is no number, or moments of 0, show little
+        if number is None:  # no number of θ, or no moment, to tell by
             return self.with_two_wrong()
         seen = theta.reshape(-1)[number]
         start, slope, m_hat, multiples = (
@@ -184,7 +184,8 @@ class _Steps:
             for u, k in np.argwhere((high > low) & (per_unit != 0)):
                 s, d, v = np.unravel_index(order[low[u, k] : high[u, k]], multiples[steps, e].shape)
                 places.append(np.stack(np.broadcast_arrays(u, steps[s], k, e, d, v)))
-        return np.concatenate(places, axis=1).T
+        found = np.concatenate(places, axis=1).T
+        return found if len(found) < MOST_PLACES else self.with_two_wrong()
 
     def with_two_wrong(self) -> NDArray[np.int_]:
         """The ways with at most two wrong parts."""
@@ -200,7 +201,9 @@ class _Steps:
         u, s, k, e, d, v = places.T
         multiples = self.multiples[s, e, d, v]
         free = self.free[s].reshape(-1, *[1] * (multiples.ndim - 1))
-        return np.asarray(self.start[u, e] + self.slope[u, e] * np.where(free, multiples, multiples * self.m_hat[k]))
+        start, slope = self.start[u, e], self.slope[u, e]
+        steps = np.where(free, multiples, multiples * self.m_hat[k])
+        return np.asarray(start + np.where(slope == 0, 0.0, slope * steps))
 
 
 class _Search:
@@ -225,17 +228,21 @@ class _Search:
             self.times.append(self.timed([probe.out["t"] for probe in self.probes]))
         self.gradients_of: dict[bool, Gradients] = {}
 
-    def timed(self, times: list[Any]) -> Times:
-        """On each probe a t, and each pull with each factor at that t: (pulls, factors, *shape)."""
-        return times, [self.pulled(probe.given | {"t": t}) for probe, t in zip(self.probes, times, strict=True)]
+    def timed(self, times: list[Any]) -> Spaces:
+        """What came in on each probe, with a t, the factors at that t, and what they pull."""
+        spaces = [probe.given | {"t": t} for probe, t in zip(self.probes, times, strict=True)]
+        for space in spaces:
+            space["factors"] = self.every(self.factors, space)
+            space["pulled"] = self.pulled(space)
+        return spaces
+
+    def every(self, ways: Sequence[tuple[Any, str]], space: Mapping[str, Any]) -> Array:
+        """What each of these ways gives: (ways, *shape of θ)."""
+        return np.array([np.broadcast_to(_value(way, space), space["theta"].shape) for _, way in ways])
 
     def pulled(self, space: Mapping[str, Any]) -> Array:
         """Each pull with each factor: (pulls, factors, *shape of θ)."""
-        pulls, factors = (
-            np.array([np.broadcast_to(_value(way, space), space["theta"].shape) for _, way in ways])
-            for ways in (self.lines["pull"], self.factors)
-        )
-        return np.asarray(pulls[:, None] * factors)
+        return np.asarray(self.every(self.lines["pull"], space)[:, None] * space["factors"])
 
     def agree(self, guesses: Array, probe: Probe, name: str) -> NDArray[np.bool_]:
         """Which of ``guesses``, (..., *shape of θ), are what came out under ``name``, up to rounding."""
@@ -258,10 +265,10 @@ class _Search:
         """The diagnosis with the fewest unknown parts and, of those, the fewest mistakes."""
         moments, unknown = self.moments(depths)
         found: list[Diagnosis] = []
-        for (first, second), times in itertools.product(moments, self.times):
+        for (first, second), timed in itertools.product(moments, self.times):
             fewest = min((self.enough(each) for each in found), default=math.inf)
             if len(self.pair(first, second)) < fewest:
-                found += self.steps(first, second, times, fewest, unknown)
+                found += self.steps(first, second, timed, fewest, unknown)
         return min(found, key=self.weight)
 
     def enough(self, diagnosis: Diagnosis) -> float:
@@ -330,7 +337,8 @@ class _Search:
         alone = list(itertools.product(range(pulls), range(plain)))
         options += [(mistake, pull) for mistake, _ in bases[1:] for pull in alone]
         stacks = []
-        for probe, pulled in zip(self.probes, self.times[-1][1], strict=True):
+        for probe, space in zip(self.probes, self.times[-1], strict=True):
+            pulled = space["pulled"]
             shape = probe.out["theta"].shape
             base = np.array([_value(expression, probe.given) for _, expression in bases])
             inside = base[0] + pulled[:pulls, :factors]
@@ -364,9 +372,9 @@ class _Search:
     def fitting(self, name: str, line: str, hand_on: str, stacks: list[Array]) -> NDArray[np.int_]:
         """Which gradients of ``stacks`` give, by this line and handed on like this, the moment that came out."""
         left = np.arange(len(stacks[0]))
-        for probe, t, gs in zip(self.probes, self.times[-1][0], stacks, strict=True):
+        for probe, timed, gs in zip(self.probes, self.times[-1], stacks, strict=True):
             if probe.usual and left.size:
-                space = probe.given | {name: self.line(line, probe, gs[left]), "t": t}
+                space = probe.given | {name: self.line(line, probe, gs[left]), "t": timed["t"]}
                 left = left[self.agree(np.asarray(_value(hand_on, space)), probe, name)]
         return left
 
@@ -391,12 +399,12 @@ class _Search:
             gradients = [np.asarray(_value(expression, probe.given)) for probe in self.probes]
             alone = self.made(line, gradients, frozenset(), None).values
             left: Any = True
-            for probe, value, pulled in zip(self.probes, alone, self.times[-1][1], strict=True):
+            for probe, value, space in zip(self.probes, alone, self.times[-1], strict=True):
                 if probe.usual and np.any(left):
-                    left = left & self.agree(value + pulled, probe, "m")
+                    left = left & self.agree(value + space["pulled"], probe, "m")
             for number, factor in np.argwhere(left):
                 told = {wrong, mistake, self.pulls[number], *self.factors[factor][0]}
-                pulls = (pulled[number, factor] for pulled in self.times[-1][1])
+                pulls = (space["pulled"][number, factor] for space in self.times[-1])
                 values = [value + pull for value, pull in zip(alone, pulls, strict=True)]
                 yield Part(self.said(frozenset(told)), "buffer", values, gradients)
 
@@ -410,7 +418,7 @@ class _Search:
     # --- the step ---
 
     def steps(
-        self, first: Part, second: Part, times: Times, fewest: float, unknown: tuple[str, ...]
+        self, first: Part, second: Part, timed: Spaces, fewest: float, unknown: tuple[str, ...]
     ) -> Iterator[Diagnosis]:
         """What explains θ with these moments and fewer mistakes than ``fewest``."""
         before = first.mistakes | second.mistakes | ({self.counted} if self.counted else set())
@@ -419,10 +427,8 @@ class _Search:
         seen = False
         for gradients in [first.gradients] + [bare] * (first.pull not in (None, UNSEEN)):
             spaces = [
-                probe.given | {"t": t, "pulled": pulled, "m": m, "v": v, "g": g}
-                for probe, t, pulled, m, v, g in zip(
-                    self.probes, *times, first.values, second.values, gradients, strict=True
-                )
+                space | {"m": m, "v": v, "g": g}
+                for space, m, v, g in zip(timed, first.values, second.values, gradients, strict=True)
             ]
             choices = self.updates(spaces)
             for choice in choices:
@@ -437,7 +443,7 @@ class _Search:
         told = before | ({self.in_moments(first, second)} - {self.places["nowhere"]})
         yield Diagnosis(self.ordered(told), (*missing, *unknown, STEP))
 
-    def updates(self, spaces: list[dict[str, Any]]) -> list[dict[str, int]]:
+    def updates(self, spaces: Spaces) -> list[dict[str, int]]:
         """The ways to write step and update that give θ where there is no decay, the fewest mistakes first."""
         pairs = zip(self.probes, spaces, strict=True)
         probes = [(probe, _Steps(self.lines, space)) for probe, space in pairs if not probe.decays]
@@ -478,7 +484,7 @@ class _Search:
         self,
         first: Part,
         second: Part,
-        spaces: list[dict[str, Any]],
+        spaces: Spaces,
         expressions: Mapping[str, str],
         mistakes: frozenset[str],
         unknown: tuple[str, ...],
@@ -488,11 +494,13 @@ class _Search:
         found = []
         for loss in sorted(self.left_of_theta(spaces), key=lambda loss: loss.late):
             told = mistakes | self.named(first, second, loss)
-            if not self.defaults_fit(first, second, spaces, loss):
-                told |= {self.default_mistake}
-            found.append(Diagnosis(self.ordered(told), unknown, len(told - {""})))
+            found.append((Diagnosis(self.ordered(told), unknown, len(told - {""})), loss))
+        for diagnosis, loss in sorted(found, key=lambda each: self.weight(each[0])):
+            if self.defaults_fit(first, second, spaces, loss):
+                return diagnosis
         if found:
-            return min(found, key=self.weight)
+            best = min((diagnosis for diagnosis, _ in found), key=self.weight)
+            return best._replace(mistakes=self.ordered({*best.mistakes, self.default_mistake}))
         told = mistakes | self.named(first, second, Loss("nowhere", 0, (0, 0))) - {self.places["nowhere"]}
         return Diagnosis(self.ordered(told), (*unknown, DECAY))
 
@@ -503,7 +511,7 @@ class _Search:
             space[name] = np.asarray(_value(expressions[name], space)) + np.zeros(space["theta"].shape)
         return space
 
-    def left_of_theta(self, spaces: list[dict[str, Any]]) -> Iterator[Loss]:
+    def left_of_theta(self, spaces: Spaces) -> Iterator[Loss]:
         """What makes up for what is left of θ once the step is taken."""
         decaying = [i for i, probe in enumerate(self.probes) if probe.decays and probe.usual]
         places = ("nowhere", "theta", "new theta", *(("numerator", "denominator") if self.adaptive else ()))
@@ -517,7 +525,7 @@ class _Search:
 
     def every_theta(self, space: dict[str, Any], place: str) -> Array:
         """θ with each late line, and with each pull and each factor in ``place``: (late, pulls, factors, *shape)."""
-        late = np.array([np.broadcast_to(_value(line, space), space["theta"].shape) for _, line in self.lines["late"]])
+        late = self.every(self.lines["late"], space)
         pulls = space["pulled"][None]
         if place == "nowhere":
             pulls = np.zeros((1, 1, 1, *space["theta"].shape))
@@ -545,7 +553,7 @@ class _Search:
             told.add(self.in_moments(first, second))
         return frozenset(told)
 
-    def defaults_fit(self, first: Part, second: Part, spaces: list[dict[str, Any]], loss: Loss) -> bool:
+    def defaults_fit(self, first: Part, second: Part, spaces: Spaces, loss: Loss) -> bool:
         """Whether the trial with the defaults comes out as this hypothesis has it."""
         for i, (probe, space) in enumerate(zip(self.probes, spaces, strict=True)):
             if probe.usual:
