@@ -11,8 +11,11 @@ remembers, and returns θ_t and what to remember next.  It changes none of its a
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
 from functools import partial
+from math import inf
+from numbers import Real
 from typing import Any, NamedTuple, overload
 
 import torch
@@ -48,7 +51,9 @@ CONTRACT = {
     "state_incomplete": "should return State(t, m, v); it returned {got}",
 }
 # Keys of a parameter group that are meant for the rule, and refused if it does not take them; others are kept.
-FOR_RULES = {"decay", "wd", "learning_rate", "beta", "beta1", "beta2", "betas", "eps", "momentum", *DECAYS}
+FOR_RULES = {"decay", "wd", "learning_rate", "beta", "beta1", "beta2", "betas", "eps", "epsilon", "momentum"}
+FOR_RULES |= {"dampening", "nesterov", "amsgrad", "maximize", *DECAYS}
+HIGHEST = {"beta1": 1, "beta2": 1} | dict.fromkeys(("lr", "peak_lr", "eps", *DECAYS), inf)  # the lowest is 0
 
 
 class RuleError(ValueError):
@@ -181,15 +186,15 @@ class RuleOptimizer(torch.optim.Optimizer):
     parameter group may override each.  Schedulers, closures and ``state_dict`` work as usual.
 
     Decay convention: eq. (1) of the problem set, θ ← (1 − λ_w)θ − ..., with λ_w not multiplied by
-    the learning rate.  When a scheduler lowers η to s_t·η, ``weight_decay`` is multiplied by the
-    same s_t and ``l2`` is not, as in Loshchilov & Hutter (2019), Algorithm 2, line 12.  s_t is the
-    current ``lr`` over ``peak_lr``, the largest of the schedule: OneCycleLR's ``max_lr``, or else the ``lr``
-    that the group began with.  With a schedule that goes above that (CyclicLR, warm-up by hand from 0), say
-    ``peak_lr``.
+    the learning rate.  A schedule s_t multiplies η and λ_w, as in Loshchilov & Hutter (2019), Algorithm 2,
+    line 12, and not λ_ℓ2: ``weight_decay`` is its value at the peak, where s_t = 1, and s_t = ``lr`` / peak.
+    The peak is ``peak_lr``; else OneCycleLR's ``max_lr``; else the ``lr`` that the group began with, which a
+    schedule may lower and not exceed.
 
-    Raises ``RuleError`` for a missing or unknown hyperparameter, a negative lr, an lr above ``peak_lr`` where a
-    ``weight_decay`` would follow it, a sparse gradient, or a rule that returns something other than
-    ``(theta, state)`` in the shape of θ.
+    Raises ``RuleError`` for a missing, unknown or misspelt hyperparameter, one out of range, a sparse gradient, a
+    ``state_dict`` of another rule, and a rule that breaks ``CONTRACT``.  Where ``weight_decay`` follows a schedule
+    whose peak is not known, it asks for ``peak_lr``: an lr of 0 at first, one above the peak, a scheduler that
+    begins from an lr of its own (CyclicLR), a group with its own ``lr`` beside a common ``peak_lr``.
 
     >>> from adamw_pset.optimizers import adamw
     >>> model = torch.nn.Linear(2, 1)
@@ -202,37 +207,43 @@ class RuleOptimizer(torch.optim.Optimizer):
         if unknown and not takes_any(rule):
             raise RuleError(f"{rule_name(rule)} takes {', '.join(known)}; it has no {', '.join(unknown)}")
         given = {**known, **hyper}
-        self.rule, self.peak_lr, self.arguments = rule, peak_lr, list(given)
-        super().__init__(params, {n: v for n, v in given.items() if v is not inspect.Parameter.empty})
+        self.rule, self.arguments = rule, list(given)
+        defaults = {name: value for name, value in given.items() if value is not inspect.Parameter.empty}
+        _in_range(defaults)
+        if "lr" in defaults:  # as a number: a scheduler changes a tensor in place
+            defaults["first_lr"] = float(defaults["lr"])
+        super().__init__(params, {**defaults, "peak_lr": peak_lr})
 
     def __getstate__(self) -> dict[str, Any]:
-        own = {"rule": self.rule, "peak_lr": self.peak_lr, "arguments": self.arguments}
+        own = {"rule": self.rule, "arguments": self.arguments}
         return {**super().__getstate__(), **own}  # for copies and pickles
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """As in torch; keys that are nothing to the rule are kept."""
-        known = self.arguments
-        unknown = sorted((set(param_group) - set(known)) & FOR_RULES)
-        missing = [n for n in known if n not in param_group and n not in self.defaults]
-        if unknown or missing:
-            raise RuleError(
-                f"a parameter group of {rule_name(self.rule)} takes {', '.join(known)}; "
-                + (f"it has no {', '.join(unknown)}" if unknown else f"{', '.join(missing)} is missing")
-            )
-        lr = param_group.get("lr", self.defaults.get("lr"))
-        if lr is not None and lr < 0:
-            raise RuleError(f"lr is {lr}, and should be 0 or more")
+        missing = [name for name in self.arguments if name not in param_group and name not in self.defaults]
+        self._refuse(param_group, missing, "a parameter group of")
+        _in_range({**self.defaults, **param_group})
+        if "lr" in param_group:
+            param_group = {"first_lr": float(param_group["lr"]), **param_group}
+            if self.defaults["peak_lr"] and "peak_lr" not in param_group:
+                raise RuleError(f"a group with its own lr, {param_group['lr']}, needs its own peak_lr beside it")
         super().add_param_group(param_group)
-        if lr is not None:
-            peak = lr if self.peak_lr is None else self.peak_lr
-            self.param_groups[-1].setdefault("peak_lr", float(peak))  # schedulers change a tensor in place
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """As in torch; raises ``RuleError`` if the state is that of a rule with other arguments."""
         for group in state_dict["param_groups"]:
-            if missing := [name for name in self.arguments if name not in group]:
-                raise RuleError(f"this state is of another rule: {rule_name(self.rule)} needs {', '.join(missing)}")
+            missing = [name for name in (*self.arguments, "peak_lr") if name not in group]
+            self._refuse(group, missing, "this state is of another rule:")
         super().load_state_dict(state_dict)
+
+    def _refuse(self, group: dict[str, Any], missing: list[str], whose: str) -> None:
+        known = {*self.arguments, "peak_lr", "first_lr", "initial_lr", "max_lr"}
+        unknown = [n for n in group if n not in known and (n in FOR_RULES or get_close_matches(n, known, cutoff=0.9))]
+        if unknown or missing:
+            raise RuleError(
+                f"{whose} {rule_name(self.rule)} takes {', '.join(self.arguments)}; "
+                + (f"it has no {', '.join(sorted(unknown))}" if unknown else f"{', '.join(missing)} is missing")
+            )
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -253,17 +264,11 @@ class RuleOptimizer(torch.optim.Optimizer):
         return loss
 
     def _scheduled(self, group: dict[str, Any]) -> dict[str, Any]:
+        """The rule's arguments in this step: λ_w follows the schedule as lr does, s_t = lr / peak."""
+        _in_range(group)
         hyper = {name: group[name] for name in self.arguments}
-        if "lr" in hyper and bool(hyper["lr"] < 0):
-            raise RuleError(f"lr is {hyper['lr']}, and should be 0 or more")
-        if "lr" in hyper and "weight_decay" in hyper:
-            lr, peak = hyper["lr"], group.get("max_lr", group["peak_lr"])
-            if not peak or lr > peak * (1 + 1e-6):  # rounding in a scheduler
-                raise RuleError(
-                    f"lr is {float(lr):g} and began at {peak:g}: weight_decay follows the schedule as lr / peak_lr, so "
-                    f"say RuleOptimizer(..., peak_lr=...), the largest lr that the schedule reaches"
-                )
-            hyper["weight_decay"] = lr / peak * hyper["weight_decay"]
+        if "lr" in hyper and hyper.get("weight_decay"):
+            hyper["weight_decay"] = hyper["lr"] / _peak(group) * hyper["weight_decay"]
         return hyper
 
     def _step_one(self, theta: Tensor, hyper: dict[str, Any]) -> None:
@@ -277,3 +282,26 @@ class RuleOptimizer(torch.optim.Optimizer):
         new_theta, new_state = take_step(self.rule, values, grad, state, **hyper)
         memory.update(new_state._asdict())
         values.copy_(new_theta)
+
+
+def _in_range(hyper: Mapping[str, Any]) -> None:
+    for name, highest in HIGHEST.items():
+        value = hyper.get(name)
+        one = isinstance(value, Real) or (isinstance(value, Tensor) and value.numel() == 1)
+        if value is not None and not (one and 0 <= value <= highest):
+            largest = "up" if highest == inf else f"to {highest}"
+            raise RuleError(f"{name} is {value}, and should be one number from 0 {largest}")
+
+
+def _peak(group: Mapping[str, Any]) -> float:
+    """The lr of a parameter group at which its schedule s_t is 1; ``RuleError`` where it is not known."""
+    lr, first = float(group["lr"]), group["first_lr"]
+    begins = float(group.get("initial_lr", first))  # of a scheduler
+    peak: float = group["peak_lr"] or group.get("max_lr") or (first if begins == first else 0)
+    if not peak or lr > peak * (1 + 1e-6):  # rounding in a scheduler
+        began = f"{first:g}" if begins == first else f"{first:g}, and a scheduler at {begins:g}"
+        raise RuleError(
+            f"lr is {lr:g} and began at {began}: weight_decay follows the schedule as lr / peak_lr, so "
+            f"say RuleOptimizer(..., peak_lr=...), the largest lr that the schedule reaches"
+        )
+    return peak

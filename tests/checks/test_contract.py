@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import textwrap
 import warnings
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 import torch
 from helpers.submissions import grade_one
+from torch.optim import lr_scheduler as S
+from torch.optim.swa_utils import SWALR
 
 from adamw_pset import RuleError, RuleOptimizer, State, sweep
 from adamw_pset.checks.verdicts import CheckFailed, check
@@ -26,6 +29,7 @@ BODY = """\
     step = lr * m / (1 - beta1**t) / ((v / (1 - beta2**t)).sqrt() + eps)
 """
 END = "    return (1 - weight_decay) * theta - step, "
+PLAIN = HEAD + BODY + END + "State(t, m, v)\n"
 RIGHT_RULES = {
     "a list of two": HEAD + BODY + "    return [(1 - weight_decay) * theta - step, State(t, m, v)]\n",
     "a tuple as state": HEAD + BODY + END + "(t, m, v)\n",
@@ -96,7 +100,7 @@ def stepped(rule: Any) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", RIGHT_RULES)
 def test_a_right_rule_is_right_everywhere(name: str, box: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
-    plain = defined(HEAD + BODY + END + "State(t, m, v)\n")
+    plain = defined(PLAIN)
     rule = defined(RIGHT_RULES[name])
     check("adamw", rule)
     assert capsys.readouterr().out == "✓ adamw: right.\n"
@@ -131,73 +135,178 @@ def test_float32_is_taken_for_float64() -> None:
 
 # --- what follows the schedule -----------------------------------------------------------------------
 
+LR, LAMBDA = 0.1, 0.3
+ONCE = {"cycle_momentum": False}  # a rule has no "betas"
+WARM_UP = {"start_factor": 0.01, "total_iters": 4}
+# How a schedule is made; the peak, where RuleOptimizer must be told of it; the peak, where it can be known.
+SCHEDULES: dict[str, tuple[Any, float | None, float]] = {
+    "LambdaLR": (lambda o: S.LambdaLR(o, lambda t: 1 / (1 + t)), None, LR),
+    "LambdaLR from 0": (lambda o: S.LambdaLR(o, lambda t: min(1, t / 4)), None, LR),
+    "LambdaLR upward": (lambda o: S.LambdaLR(o, lambda t: 1 + t), 2.0, 0),
+    "MultiplicativeLR": (lambda o: S.MultiplicativeLR(o, lambda t: 0.9), None, LR),
+    "StepLR": (lambda o: S.StepLR(o, 3), None, LR),
+    "MultiStepLR": (lambda o: S.MultiStepLR(o, [2, 5]), None, LR),
+    "ConstantLR": (lambda o: S.ConstantLR(o, total_iters=3), None, LR),
+    "LinearLR": (lambda o: S.LinearLR(o, **WARM_UP), None, LR),
+    "LinearLR to 0": (lambda o: S.LinearLR(o, 1, 0, 7), None, LR),
+    "ExponentialLR": (lambda o: S.ExponentialLR(o, 0.8), None, LR),
+    "PolynomialLR": (lambda o: S.PolynomialLR(o, 8), None, LR),
+    "CosineAnnealingLR": (lambda o: S.CosineAnnealingLR(o, 4), None, LR),
+    "CosineAnnealingWarmRestarts": (lambda o: S.CosineAnnealingWarmRestarts(o, 3), None, LR),
+    "SequentialLR": (lambda o: S.SequentialLR(o, [S.LinearLR(o, **WARM_UP), S.CosineAnnealingLR(o, 5)], [4]), None, LR),
+    "ChainedScheduler": (lambda o: S.ChainedScheduler([S.LinearLR(o, **WARM_UP), S.ExponentialLR(o, 0.9)]), None, LR),
+    "ReduceLROnPlateau": (lambda o: S.ReduceLROnPlateau(o, patience=1), None, LR),
+    "OneCycleLR": (lambda o: S.OneCycleLR(o, 0.4, total_steps=12, **ONCE), None, 0.4),
+    "OneCycleLR below": (lambda o: S.OneCycleLR(o, 0.01, total_steps=12, **ONCE), None, 0.01),
+    "OneCycleLR, a peak beside it": (lambda o: S.OneCycleLR(o, 0.4, total_steps=12, **ONCE), 0.8, 0.4),
+    "CyclicLR": (lambda o: S.CyclicLR(o, 0.01, 0.4, 3, **ONCE), 0.4, 0),
+    "CyclicLR below": (lambda o: S.CyclicLR(o, 0.001, 0.01, 3, **ONCE), 0.01, 0),
+    "CyclicLR from lr": (lambda o: S.CyclicLR(o, LR, 0.4, 3, **ONCE), 0.4, 0),
+    "SWALR": (lambda o: SWALR(o, 0.02, 5), None, LR),
+}
 
-def optimizer(lr: float, **more: Any) -> RuleOptimizer:
-    theta = torch.nn.Parameter(torch.ones(1, dtype=torch.float64))
-    theta.grad = torch.zeros(1, dtype=torch.float64)  # all that moves θ is the decay
-    rule = defined(HEAD + BODY + END + "State(t, m, v)\n")
-    return RuleOptimizer([theta], rule, lr=lr, weight_decay=0.5, **more)
+
+def trained(opt: torch.optim.Optimizer, schedule: Any = None) -> tuple[torch.Tensor, list[float]]:
+    """θ after ten steps on the same gradients, and the lr of each step."""
+    theta, lrs = opt.param_groups[0]["params"][0], []
+    for t in range(10):
+        lrs.append(float(opt.param_groups[0]["lr"]))
+        theta.grad = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64) / (1 + t)
+        opt.step()
+        if schedule is not None:
+            schedule.step(*[1.0] * isinstance(schedule, S.ReduceLROnPlateau))
+    return theta.detach(), lrs
 
 
-def kept(opt: RuleOptimizer) -> float:
-    """The share of θ that one step leaves."""
-    theta = opt.param_groups[0]["params"][0]
-    before = theta.item()
+def start() -> list[torch.nn.Parameter]:
+    return [torch.nn.Parameter(torch.tensor([3.0, -4.0, 0.5], dtype=torch.float64))]
+
+
+def optimizer(lr: Any = LR, **more: Any) -> RuleOptimizer:
+    return RuleOptimizer(start(), defined(PLAIN), lr=lr, **{"weight_decay": LAMBDA, **more})
+
+
+def by_hand(lrs: list[float], peak: float) -> torch.Tensor:
+    """Loshchilov & Hutter (2019), Algorithm 2: α = peak, η_t = lr / peak multiplies the step and λ."""
+    theta = start()[0].detach()
+    m = v = torch.zeros_like(theta)
+    for t, lr in enumerate(lrs, 1):
+        g, eta = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64) / t, lr / peak
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+        m_hat, v_hat = m / (1 - 0.9**t), v / (1 - 0.999**t)
+        theta = theta - eta * (peak * m_hat / (v_hat.sqrt() + 1e-8) + LAMBDA * theta)
+    return theta
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_the_decay_follows_each_schedule_of_torch_or_is_refused(name: str) -> None:
+    schedule, said, known = SCHEDULES[name]
+    for more, peak in (({}, known), ({"peak_lr": said}, said or known)):
+        for lr in (LR, torch.tensor(LR, dtype=torch.float64)):
+            opt = optimizer(lr, **more)
+            if not peak:
+                with pytest.raises(RuleError, match=r"lr is .* and began at .*: weight_decay follows .* peak_lr="):
+                    trained(opt, schedule(opt))
+                continue
+            theta, lrs = trained(opt, schedule(opt))
+            theirs = torch.optim.AdamW(start(), LR, weight_decay=LAMBDA / peak)
+            expected, torch_lrs = trained(theirs, schedule(theirs))
+            assert lrs == pytest.approx(torch_lrs, rel=1e-12, abs=1e-15)
+            for oracle in (expected, by_hand(lrs, peak)):
+                torch.testing.assert_close(theta, oracle, rtol=0, atol=1e-13)  # ten steps of float64, θ ≈ 4
+
+
+def test_each_schedule_of_torch_has_its_row() -> None:
+    assert set(S.__all__) - {"LRScheduler"} <= SCHEDULES.keys()
+
+
+def test_a_schedule_that_turns_momentum_wants_a_rule_that_has_it() -> None:
+    for schedule in (lambda o: S.OneCycleLR(o, LR, total_steps=9), lambda o: S.CyclicLR(o, 0.01, LR)):
+        with pytest.raises(ValueError, match="must support momentum"):
+            schedule(optimizer())
+
+
+def kept(opt: RuleOptimizer, group: int = 0) -> float:
+    """The share of θ that one step leaves whose gradients are 0."""
+    theta = opt.param_groups[group]["params"][0]
+    theta.grad = torch.zeros_like(theta)
+    before = theta[0].item()
     opt.step()
-    return float(theta.item() / before)
+    return float(theta[0].item() / before)
 
 
-def test_the_decay_follows_one_cycle_by_its_largest_lr() -> None:
-    opt = optimizer(1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(opt, max_lr=0.1, total_steps=10, cycle_momentum=False)
-    for _ in range(9):
-        assert kept(opt) == pytest.approx(1 - 0.5 * opt.param_groups[0]["lr"] / 0.1)
-        schedule.step()
+def with_lr(opt: RuleOptimizer, lr: float) -> RuleOptimizer:
+    """After a scheduler or a hand has changed the lr: a tensor in place, as torch's schedulers do."""
+    group = opt.param_groups[0]
+    group["lr"] = group["lr"].fill_(lr) if isinstance(group["lr"], torch.Tensor) else lr
+    return opt
 
 
-def test_a_cyclic_schedule_is_right_with_its_peak_and_refused_above_the_first_lr() -> None:
-    def cycle(opt: RuleOptimizer) -> Any:
-        return torch.optim.lr_scheduler.CyclicLR(opt, 0.01, 0.1, step_size_up=2, cycle_momentum=False)
-
-    opt = optimizer(0.01, peak_lr=0.1)
-    schedule = cycle(opt)
-    for _ in range(6):
-        assert kept(opt) == pytest.approx(1 - 0.5 * opt.param_groups[0]["lr"] / 0.1)
-        schedule.step()
-    opt = optimizer(0.01)
-    schedule = cycle(opt)
-    kept(opt)
-    schedule.step()
-    with pytest.raises(RuleError, match=r"lr is 0\.055 and began at 0.01: .* peak_lr"):
-        opt.step()
+def loaded(into: RuleOptimizer, saved: RuleOptimizer) -> RuleOptimizer:
+    into.load_state_dict(saved.state_dict())
+    return into
 
 
-def test_an_lr_that_begins_at_zero_needs_a_peak() -> None:
-    with pytest.raises(RuleError, match=r"lr is 0 and began at 0: .* peak_lr"):
-        optimizer(0.0).step()
-    opt = optimizer(0.0, peak_lr=0.2)
-    assert kept(opt) == 1.0
-    opt.param_groups[0]["lr"] = 0.1
-    assert kept(opt) == pytest.approx(0.75)
+def with_group(opt: RuleOptimizer, **group: Any) -> RuleOptimizer:
+    opt.add_param_group({"params": start(), **group})
+    opt.param_groups.reverse()
+    return opt
 
 
-def test_an_lr_set_by_hand_after_loading() -> None:
-    saved = optimizer(0.1).state_dict()
-    opt = optimizer(0.4)
-    opt.load_state_dict(saved)
-    opt.param_groups[0]["lr"] = 0.05
-    assert kept(opt) == pytest.approx(0.75)
-    opt.param_groups[0]["lr"] = 10.0
-    with pytest.raises(RuleError, match=r"lr is 10 and began at 0.1"):
-        opt.step()
+@pytest.mark.parametrize(
+    ("make", "s_t"),
+    [
+        (lambda: with_lr(optimizer(), 0.05), 0.5),  # warm-up by hand, from the peak
+        (lambda: with_lr(optimizer(0.0, peak_lr=0.2), 0.05), 0.25),  # and from 0
+        (lambda: with_lr(loaded(optimizer(0.4), optimizer()), 0.05), 0.5),
+        (lambda: loaded(optimizer(0.4), with_lr(optimizer(), 0.05)), 0.5),  # saved in mid-schedule
+        (lambda: loaded(optimizer(0.4), with_lr(optimizer(peak_lr=0.2), 0.05)), 0.25),
+        (lambda: copy.deepcopy(with_lr(optimizer(peak_lr=0.2), 0.05)), 0.25),
+        (lambda: with_group(with_lr(optimizer(), 0.05)), 1),  # a group added later, with the lr of the beginning
+        (lambda: with_group(with_lr(optimizer(torch.tensor(0.1)), 0.05)), 0.5),  # and with a tensor that both share
+        (lambda: with_lr(with_group(optimizer(), lr=0.4), 0.1), 0.25),
+        (lambda: with_lr(with_group(optimizer(peak_lr=0.2), lr=0.4, peak_lr=0.8), 0.2), 0.25),
+    ],
+)
+def test_what_the_decay_follows_without_a_schedule(make: Any, s_t: float) -> None:
+    assert kept(make()) == pytest.approx(1 - s_t * LAMBDA)
+
+
+@pytest.mark.parametrize(
+    ("use", "words"),
+    [
+        (lambda: kept(optimizer(0.0)), r"lr is 0 and began at 0: .* peak_lr=\.\.\."),
+        (lambda: kept(with_lr(optimizer(0.0, peak_lr=0.2), 0.3)), "lr is 0.3 and began at 0:"),
+        (lambda: kept(with_lr(loaded(optimizer(20.0), optimizer()), 10.0)), "lr is 10 and began at 0.1:"),
+        (lambda: S.StepLR(opt := with_lr(optimizer(), 0.05), 3) and kept(opt), "0.1, and a scheduler at 0.05:"),
+        (lambda: with_group(optimizer(peak_lr=0.2), lr=0.4), "a group with its own lr, 0.4, needs its own peak_lr"),
+        (lambda: optimizer(-0.1), "lr is -0.1, and should be one number from 0 up"),
+        (lambda: kept(with_lr(optimizer(), float("nan"))), "lr is nan, and should be one number from 0 up"),
+        (lambda: optimizer(weight_decay=-0.1), "weight_decay is -0.1, and should be"),
+        (lambda: optimizer(eps=-1e-8), "eps is -1e-08, and should be"),
+        (lambda: with_group(optimizer(), beta2=1.5), "beta2 is 1.5, and should be one number from 0 to 1"),
+        (lambda: optimizer(torch.ones(2)), r"lr is tensor\(\[1., 1.\]\), and should be one number"),
+        (lambda: optimizer(fused=True), "adamw takes lr, weight_decay, beta1, beta2, eps; it has no fused"),
+        (lambda: with_group(optimizer(), weigth_decay=0), "it has no weigth_decay"),
+        (lambda: with_group(optimizer(), maximize=True), "it has no maximize"),
+        (
+            lambda: optimizer().load_state_dict(torch.optim.AdamW(start()).state_dict()),
+            "this state is of another rule: adamw takes .* it has no amsgrad, betas, maximize",
+        ),
+    ],
+)
+def test_what_a_rule_optimizer_refuses(use: Any, words: str) -> None:
+    with pytest.raises(RuleError, match=words):
+        use()
+
+
+def test_a_decay_of_zero_follows_nothing() -> None:
+    assert kept(with_lr(optimizer(weight_decay=0.0), 100.0)) == 1
 
 
 def test_groups_and_parameters_as_torch_has_them() -> None:
-    with pytest.raises(RuleError, match=r"lr is -0\.1, and should be 0 or more"):
-        optimizer(-0.1)
-    opt = optimizer(0.1)
-    opt.add_param_group({"params": [torch.nn.Parameter(torch.ones(1))], "name": "head"})
-    assert opt.param_groups[1]["name"] == "head"
+    opt = with_group(optimizer(), name="head", lr_mult=2, foreach=True, weight_decay_scale=0)
+    assert opt.param_groups[0]["name"] == "head"
     both = torch.nn.Parameter(torch.tensor([1 + 2j])), torch.nn.Parameter(torch.tensor([[1.0, 2.0]]))
     both[0].grad, both[1].grad = torch.tensor([3 - 1j]), torch.tensor([[3.0, -1.0]])
     for theta in both:
