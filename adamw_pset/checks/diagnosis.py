@@ -241,8 +241,10 @@ class _Search:
         return np.array([np.broadcast_to(_value(way, space), space["theta"].shape) for _, way in ways])
 
     def pulled(self, space: Mapping[str, Any]) -> Array:
-        """Each pull with each factor: (pulls, factors, *shape of θ)."""
-        return np.asarray(self.every(self.lines["pull"], space)[:, None] * space["factors"])
+        """Each pull with each factor: (pulls, factors, *shape of θ); a wrong pull has no factor of two mistakes."""
+        pulled = self.every(self.lines["pull"], space)[:, None] * space["factors"]
+        pulled[1:, len(self.lines["factor"]) :] = np.nan
+        return np.asarray(pulled)
 
     def agree(self, guesses: Array, probe: Probe, name: str) -> NDArray[np.bool_]:
         """Which of ``guesses``, (..., *shape of θ), are what came out under ``name``, up to rounding."""
@@ -494,6 +496,8 @@ class _Search:
         found = []
         for loss in sorted(self.left_of_theta(spaces), key=lambda loss: loss.late):
             told = mistakes | self.named(first, second, loss)
+            if unknown:  # which may hide a decay
+                told -= {self.places["nowhere"]}
             found.append((Diagnosis(self.ordered(told), unknown, len(told - {""})), loss))
         for diagnosis, loss in sorted(found, key=lambda each: self.weight(each[0])):
             if self.defaults_fit(first, second, spaces, loss):

@@ -8,7 +8,7 @@ import itertools
 import random
 import re
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from adamw_pset import State
 from adamw_pset.checks.diagnosis import DECAY, HANDED_ON, STEP, diagnose
 from adamw_pset.checks.run_answer import observe
 from adamw_pset.checks.verdicts import CheckFailed, check, judge, numbers, single
-from autograder.assignment.answer_sources import LINES, PARTS, RULES, Change, compiled, textbook, wrong_source
+from autograder.assignment.answer_sources import LINES, PARTS, RULES, Change, compiled, part, textbook, wrong_source
 from autograder.assignment.mistakes import CATALOGUE, NO_FORMULA
 from autograder.assignment.questions import QUESTIONS
 from autograder.grading.finding import GRADED, Finding
@@ -37,13 +37,26 @@ def of_one_part(question: str) -> Iterator[tuple[str, Change]]:
                 yield mistake.id, change
 
 
+def merged(changes: Sequence[Change]) -> Change | None:
+    """One change that makes all of these; None if two of them rewrite the same part."""
+    names = [name for change in changes for name in change]
+    return {n: text for change in changes for n, text in change.items()} if len(set(names)) == len(names) else None
+
+
 def pairs(question: str) -> list[tuple[set[str], Change]]:
     """Two mistakes of different parts, and the change that makes both."""
-    return [
-        ({a, b}, {**first, **second})
-        for (a, first), (b, second) in itertools.combinations(of_one_part(question), 2)
-        if not set(first) & set(second) and a != b
-    ]
+    both = itertools.combinations(of_one_part(question), 2)
+    return [({a, b}, change) for (a, first), (b, second) in both if a != b and (change := merged([first, second]))]
+
+
+def threes(question: str) -> Iterator[tuple[set[str], Change]]:
+    """Three mistakes of different parts, without end."""
+    rng, known = random.Random(question), list(of_one_part(question))
+    while True:
+        some = rng.sample(known, 3)
+        change = merged([change for _, change in some])
+        if change and len({mistake for mistake, _ in some}) == 3:
+            yield {mistake for mistake, _ in some}, change
 
 
 def named(question: str, answer: Callable[..., Any]) -> tuple[set[str], Any]:
@@ -67,45 +80,36 @@ def same_first_steps(ours: Any, theirs: Any) -> bool:
 
 def explains(question: str, found: set[str], seen: Any) -> bool:
     """Whether some way of making just the mistakes ``found`` gives the same numbers."""
+    inputs = numbers()["questions"][question]["inputs"]
     ways: list[list[Change]] = [[]]
-    by_id: dict[str, list[Change]] = {}
-    for mistake, change in of_one_part(question):
-        by_id.setdefault(mistake, []).append(change)
     for mistake in found:
-        own = by_id.get(mistake, [])
-        both = [[first, second] for first, second in itertools.combinations(own, 2) if not set(first) & set(second)]
+        own = [change for each, change in of_one_part(question) if each == mistake]
+        both = [list(two) for two in itertools.combinations(own, 2)]
         ways = [way + more for way in ways for more in [*([one] for one in own), *both]]
-    for way in ways:
-        names = [name for change in way for name in change]
-        if len(names) == len(set(names)):
-            merged = {name: text for change in way for name, text in change.items()}
-            other = observe(
-                "rule", numbers()["questions"][question]["inputs"], compiled(question, wrong_source(question, merged))
-            )
-            if other.event is None and same_first_steps(seen, other):
-                return True
+    for change in filter(None, map(merged, ways)):
+        other = observe("rule", inputs, compiled(question, wrong_source(question, change)))
+        if other.event is None and same_first_steps(seen, other):
+            return True
     return False
 
 
 @pytest.mark.parametrize("question", RULES)
-def test_pairs_of_mistakes_are_named(question: str) -> None:
+@pytest.mark.parametrize("size", [2, 3])
+def test_combinations_of_mistakes_are_named(question: str, size: int) -> None:
     drawn = random.Random(question).sample(pairs(question), SAMPLE)
-    exact, unexplained, unknown = 0, [], []
+    if size == 3:
+        drawn = list(itertools.islice(threes(question), SAMPLE))
+    exact, other = 0, []
     for expected, change in drawn:
-        answer = compiled(question, wrong_source(question, change))
-        found, seen = named(question, answer)
+        found, seen = named(question, compiled(question, wrong_source(question, change)))
         follow = set().union(*(numbers()["questions"][question]["covers"].get(mistake, ()) for mistake in found))
         if found == expected or (expected - found <= follow and found <= expected):
             exact += 1
-        elif "unknown" in found:
-            unknown.append((expected, change))
         elif seen.event is None and not explains(question, found, seen):
-            unexplained.append((expected, found, change))
-    # Of all 39,701 pairs 42 stay unknown: a decay on the new θ beside a decay of the step, a penalty in m alone beside
-    # a step from the bare g, a factor of t inside g with a wrong t, and the like are not looked for.
-    assert len(unknown) <= 1, unknown
-    assert len(unexplained) <= SAMPLE // 50, unexplained
-    assert exact >= 0.85 * SAMPLE
+            other.append((expected, found, change))
+    # One: some mistakes hide each other, as a decay of the gradient hides in which place it acts.
+    assert len(other) <= 1, other
+    assert exact >= (0.9 if size == 2 else 0.75) * SAMPLE  # a third mistake is often hidden by the others
 
 
 def test_pairs_are_thousands() -> None:
@@ -223,26 +227,48 @@ def test_a_rule_with_an_unknown_mistake_is_told_so() -> None:
     assert named("adamw", odd)[0] == {"unknown"}
 
 
-@pytest.mark.parametrize(
-    ("change", "unknown"),
-    [
-        ({"m": "beta1 * state.m + (1 - beta1) * g.sin()"}, {M}),
-        ({"v": "beta2 * state.v + (1 - beta2) * g.tan() ** 2"}, {V}),
-        ({"step": "lr * m_hat / denominator.exp()"}, {STEP}),
-        ({"pull": "DECAY * theta.sin()"}, {DECAY}),
-        ({"pull": "DECAY * theta.sin()", "v_hat": "v"}, {DECAY}),
-        ({"m": "beta1 * state.m + (1 - beta1) * g.sin()", "factor": "lr"}, {M}),
-    ],
-)
-@pytest.mark.parametrize("question", ["adamw", "adam_l2"])
-def test_what_is_said_beside_an_unknown_part_is_true(question: str, change: Change, unknown: set[str]) -> None:
-    worked = numbers()["questions"][question]
-    seen = observe("rule", worked["inputs"], compiled(question, wrong_source(question, change)))
-    found = diagnose(worked, seen.records)
-    if question == "adam_l2" and "pull" in change:
-        unknown = {M, V}  # the pull is in g
-    made = {mistake for mistake, own in of_one_part(question) if own.items() <= change.items()}
-    assert set(found.unknown) == unknown
-    assert set(found.mistakes) <= made
-    said = judge(worked, seen).sentence
-    assert all(f"{part} is wrong, and by no mistake that is known here" in said for part in unknown)
+STRANGE = {  # by the part: ways to write it that are in no catalogue; R is the right way
+    "t": ["R + 7"],
+    "grad": ["R.tanh()", "R * 1.3"],
+    "m": ["(R).tanh()", "1.3 * (R)", "R + 0.01", "beta1 * state.m + 0.37 * g"],
+    "v": ["(R) * 1.7", "R + 0.01", "(R).tanh()"],
+    "m_hat": ["(R) * 1.3", "(R).tanh()", "R + 0.02"],
+    "v_hat": ["(R) * 1.7", "(R) ** 1.5"],
+    "denominator": ["(R) * 1.3", "(R).exp()", "R + 0.01"],
+    "step": ["(R) * 1.7", "(R).tanh()", "R + 0.01"],
+    "update": ["0.9 * theta - step", "R + 0.05"],
+    "pull": ["DECAY * theta.sin()", "DECAY * theta**5"],
+    "factor": ["0.37", "lr**2", "3.7 * lr"],
+}
+IN_PARTS = {"m": {M}, "v": {V}, "t": {"The t that is handed on"}, "grad": {M, V}}
+# What is as true of a rule with one mistake: its part that is seen, where another part is not known.
+TRUE_AS_WELL = {
+    "eps_fixed": {"eps_left_out"},
+    "decay_twice": {"decay_in_buffer", "decay_through_gradient", "decay_decoupled"},
+    "decay_keeps_lambda": {"theta_missing"},
+}
+
+
+@pytest.mark.parametrize("question", RULES)
+def test_what_is_said_beside_an_unknown_part_is_true(question: str) -> None:
+    rng, worked, known = random.Random(question), numbers()["questions"][question], list(of_one_part(question))
+    strange = [(name, text) for name, texts in STRANGE.items() for text in texts]
+    if question == "sgdw":
+        strange = [(name, text) for name, text in strange if name not in ("v", "m_hat", "v_hat", "denominator")]
+    false = []
+    for name, text in strange * 3:
+        others = rng.sample(known, rng.choice([0, 1, 2]))
+        change = merged([{name: re.sub(r"\bR\b", part(question, name), text)}, *(each for _, each in others)])
+        if change is None:
+            continue
+        seen = observe("rule", worked["inputs"], compiled(question, wrong_source(question, change)))
+        found, said = diagnose(worked, seen.records), judge(worked, seen).sentence
+        made = {mistake for mistake, _ in others}
+        made |= {each for mistake in made for each in TRUE_AS_WELL.get(mistake, worked["covers"].get(mistake, ()))}
+        if set(found.mistakes) - made and not explains(question, set(found.mistakes), seen):
+            false.append((found, change))
+        if not others:
+            assert found.unknown, change
+            assert set(found.unknown) <= IN_PARTS.get(name, {STEP} if name not in ("pull", "factor") else {DECAY, M, V})
+        assert all(f"{unknown} is wrong, and by no mistake that is known here" in said for unknown in found.unknown)
+    assert not false
