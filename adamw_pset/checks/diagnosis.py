@@ -19,20 +19,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-Way = tuple[str, str]  # a mistake, and the expression that makes it
+Way = tuple[str, str]  # a mistake, or several joined, and the expression that makes it
 Pull = tuple[int, int] | str | None  # pull and factor that are in a gradient, UNSEEN, or none
 Gradients = tuple[list[tuple[str, Pull]], list[Array]]  # mistake and pull of each; their values on each probe
 Spaces = list[dict[str, Any]]  # on each probe: the values of the names in the algorithm's lines
 
+JOIN = "+"  # between the ids of mistakes that are made together
 UNSEEN = "unseen"  # whether there is a pull in a moment that nothing explains
 MOST_PLACES, MOST_PAIRS, MOST_STEPS = 10_000, 6, 48  # hypotheses that are followed to the end
+FIXED = {"m": "0.9", "v": "0.999"}  # in a line with a β that is fixed this stands for any number
+SCALED = "gradient_clipped"  # by any number
 OF_GRADIENT = "decay_of_gradient"  # it has no place, since it is no decay of θ
 HANDED_ON = "The {} that is handed on"
+HIDES = {"m": ("m_hat", "step", "update"), "v": ("v_hat", "denominator", "eps")}  # what m or v may hold if unknown
 STEP, DECAY = "The step of θ, with this t, m and v and a decay of 0,", "What θ loses beside the step"
 USE_EPS = ("denominator", "step", "update")
 STEP_PARTS = ("update", "step", "m_hat", "eps", "denominator", "v_hat")
 EPS = STEP_PARTS.index("eps")
 
+SHOWS_G = re.compile(r"\bg\b")
 OVER_ALL = re.compile(r"(\(g\*\*2\)|\bg)\.(sum|mean)\(\)")  # over the coordinates of each g of a stack
 DECAY_ORDER = ("pull", "factor", "late")
 LINE_ORDER = ("t", "grad", "m", "v", "m_hat", "v_hat", "eps", "denominator", "step", "update")
@@ -210,22 +215,35 @@ class _Search:
     """The search for the fewest mistakes that explain some probes."""
 
     def __init__(self, worked: Mapping[str, Any], probes: list[Probe]) -> None:
-        self.lines: dict[str, list[Way]] = worked["lines"]
+        self.lines: dict[str, list[Way]] = dict(worked["lines"])
         self.factors = list(_factors(worked["lines"]["factor"]))
         self.pulls = [mistake for mistake, _ in worked["lines"]["pull"]]
         self.covers: Mapping[str, list[str]] = worked["covers"]
-        self.together = [(frozenset(parts), whole) for parts, whole in worked["together"]]
+        self.together: list[tuple[dict[str, str], str]] = worked["together"]
         self.places: Mapping[str, str] = worked["places"]
         self.coupled = worked["places"]["g"] == ""
         self.adaptive: bool = worked["adaptive"]
         self.tolerance: float = worked["tolerance"]
         self.default_mistake: str = worked["default_mistake"]
+        self.decay_argument: str = worked["decay"]
         self.probes = sorted(probes, key=lambda probe: (not probe.usual, not probe.given["old_m"].any()))
         self.usual = [probe for probe in self.probes if probe.usual]
         self.counted = self.told_of_t()
         self.times = [self.timed([probe.given["old_t"] + 1 for probe in self.probes])]
         if self.counted != "":  # what uses t may use the one that is handed on, or the right one
             self.times.append(self.timed([probe.out["t"] for probe in self.probes]))
+        if self.counted == "t_counted_too_often":  # by the coordinates, one after the other
+            thetas = [probe.out["theta"] for probe in self.probes]
+            self.times.append(
+                self.timed(
+                    [
+                        probe.given["old_t"] + 1 + np.arange(theta.size).reshape(theta.shape)
+                        for probe, theta in zip(self.probes, thetas, strict=True)
+                    ]
+                )
+            )
+        for name in FIXED:
+            self.lines |= self.with_fixed_numbers(name)
         self.gradients_of: dict[bool, Gradients] = {}
 
     def timed(self, times: list[Any]) -> Spaces:
@@ -277,12 +295,14 @@ class _Search:
         """How many mistakes make another diagnosis no better than this one."""
         if diagnosis.unknown:
             return math.inf
-        return len(diagnosis.mistakes) + (self.default_mistake in diagnosis.mistakes)
+        return len(diagnosis.mistakes) + self.is_vague(diagnosis)
+
+    def is_vague(self, diagnosis: Diagnosis) -> bool:
+        return bool({self.default_mistake, "step_scaled"}.intersection(diagnosis.mistakes))
 
     def weight(self, diagnosis: Diagnosis) -> tuple[int, int, bool, int]:
-        """How little a diagnosis is worth: unknown parts, mistakes, wrong defaults rather than others, parts."""
-        mistakes = diagnosis.mistakes
-        return len(diagnosis.unknown), len(mistakes), self.default_mistake in mistakes, diagnosis.parts
+        """How little a diagnosis is worth: unknown parts, mistakes, whether one of them is vague, parts."""
+        return len(diagnosis.unknown), len(diagnosis.mistakes), self.is_vague(diagnosis), diagnosis.parts
 
     # --- t ---
 
@@ -295,6 +315,25 @@ class _Search:
         return None
 
     # --- m and v ---
+
+    def with_fixed_numbers(self, name: str) -> dict[str, list[Way]]:
+        """The lines of m or v and of its correction, with the number that stands in the place of β there."""
+        probe, space = self.probes[0], self.times[0][0]
+        numbers = []
+        for g in (space["grad"], space["grad"] + space["pulled"][0, 0]):
+            terms = np.stack([space[f"old_{name}"].ravel(), (g ** (1 + (name == "v"))).ravel()], axis=1)
+            seen = np.broadcast_to(probe.out[name], g.shape).ravel()
+            number = np.linalg.lstsq(terms, seen)[0][0] if np.isfinite(seen).all() else 0.0
+            if 0.01 < number < 1:
+                numbers.append(f"{number:.6g}")
+        fixed: dict[str, list[Way]] = {}
+        for line in (name, f"{name}_hat"):
+            ways = self.lines[line]
+            templates = [way for way in ways if re.search(rf"\b{FIXED[name]}\b", way[1])]
+            fixed[line] = ways + [
+                (ids, way.replace(FIXED[name], number)) for ids, way in templates for number in numbers
+            ]
+        return fixed
 
     def moments(self, depths: tuple[bool, ...]) -> tuple[list[tuple[Part, Part]], tuple[str, ...]]:
         """The likeliest pairs of ways in which m and v agree, and which of the two no way explains."""
@@ -330,24 +369,45 @@ class _Search:
         """Each gradient that m and v may be made of: its mistake, the pull in it, and its values on each probe."""
         if thorough in self.gradients_of:
             return self.gradients_of[thorough]
-        bases = self.lines["grad"] if thorough else self.lines["grad"][:1]
+        bases: list[tuple[str, Pull, list[Array]]] = [
+            (mistake, None, self.each_probe(way)) for mistake, way in self.lines["grad"]
+        ]
+        bases = bases + self.scaled() if thorough else bases[:1]
         pulls, factors, plain = len(self.pulls), len(self.factors), len(self.lines["factor"])
         if not thorough:
             pulls = factors = 1
-        options: list[tuple[str, Pull]] = [(mistake, None) for mistake, _ in bases]
-        options += [("", pull) for pull in itertools.product(range(pulls), range(factors))]
         alone = list(itertools.product(range(pulls), range(plain)))
-        options += [(mistake, pull) for mistake, _ in bases[1:] for pull in alone]
+        wrong = [(n, mistake) for n, (mistake, pull, _) in enumerate(bases) if mistake and pull is None]
+        options: list[tuple[str, Pull]] = [(mistake, pull) for mistake, pull, _ in bases]
+        options += [("", pull) for pull in itertools.product(range(pulls), range(factors))]
+        options += [(mistake, pull) for _, mistake in wrong for pull in alone]
         stacks = []
-        for probe, space in zip(self.probes, self.times[-1], strict=True):
-            pulled = space["pulled"]
-            shape = probe.out["theta"].shape
-            base = np.array([_value(expression, probe.given) for _, expression in bases])
+        for i, space in enumerate(self.times[-1]):
+            pulled, shape = space["pulled"], space["theta"].shape
+            base = np.array([values[i] for *_, values in bases])
             inside = base[0] + pulled[:pulls, :factors]
-            others = base[1:, None, None] + pulled[:, :plain]
+            others = base[[n for n, _ in wrong], None, None] + pulled[:, :plain]
             stacks.append(np.concatenate([base, inside.reshape(-1, *shape), others.reshape(-1, *shape)]))
         self.gradients_of[thorough] = options, stacks
         return options, stacks
+
+    def each_probe(self, way: str) -> list[Array]:
+        return [np.asarray(_value(way, probe.given)) for probe in self.probes]
+
+    def scaled(self) -> list[tuple[str, Pull, list[Array]]]:
+        """The gradient, bare or with the decay in it, times the number that m shows: one, or what bounds its norm."""
+        found: list[tuple[str, Pull, list[Array]]] = []
+        right = self.lines["m"][0][1]
+        for pull in (None, (0, 0)):
+            gs = [space["grad"] + (space["pulled"][pull] if pull else 0) for space in self.times[-1]]
+            numbers = []
+            for probe, g in zip(self.probes, gs, strict=True):
+                without, whole = (self.line(right, probe, each[None])[0] for each in (0 * g, g))
+                numbers.append(((probe.out["m"] - without) * (whole - without)).sum() / ((whole - without) ** 2).sum())
+            bounds = [c * np.linalg.norm(g) for c, g in zip(numbers, gs, strict=True) if c < 1 - self.tolerance]
+            if all(c > 0 for c in numbers) and any(len(x) and np.ptp(x) < 1e-4 * max(x) for x in (numbers, bounds)):
+                found.append((SCALED, pull, [c * g for c, g in zip(numbers, gs, strict=True)]))
+        return found
 
     def moment(self, name: str, thorough: bool) -> list[Part]:
         """The ways in which m or v agrees on all probes but the one with the defaults."""
@@ -355,11 +415,9 @@ class _Search:
             return []  # zeros, or nothing finite, show nothing
         options, stacks = self.gradients(thorough)
         ways = []
-        handed: list[Way] = [("", name)]
-        if self.adaptive:
-            handed.append(("hats_returned", f"{name} / (1 - beta{'12'[name == 'v']}**t)"))
+        handed = [("", name), *self.handed_on(name)[: None if not thorough else 1]]
         for mistake, line in self.lines[name]:
-            shown = bool(re.search(r"\bg\b", line))
+            shown = bool(SHOWS_G.search(line))
             for change, hand_on in handed:
                 for index in self.fitting(name, line, hand_on, [gs if shown else gs[:1] for gs in stacks]):
                     found, pull = options[index]
@@ -369,6 +427,17 @@ class _Search:
             ways += self.kept(name, stacks)
         if thorough and name == "m" and not ways:
             ways += self.beside()
+        return ways
+
+    def handed_on(self, name: str) -> list[Way]:
+        """What may stand in the state for m or v if not itself: what is made of it later."""
+        if not self.adaptive:
+            return []
+        hats = [(mistake, way) for mistake, way in self.lines[f"{name}_hat"] if way != name and not SHOWS_G.search(way)]
+        ways = [(f"hats_returned{JOIN}{mistake}", way) for mistake, way in hats]
+        if name == "v":
+            root = f"({hats[0][1]}) ** 0.5"
+            ways += [("root_in_v", root), ("root_in_v", f"{root} + eps")]
         return ways
 
     def fitting(self, name: str, line: str, hand_on: str, stacks: list[Array]) -> NDArray[np.int_]:
@@ -398,7 +467,7 @@ class _Search:
     def beside(self) -> Iterator[Part]:
         """m with a pull beside the weighted gradient, not in it."""
         for (wrong, expression), (mistake, line) in itertools.product(self.lines["grad"], self.lines["m"]):
-            gradients = [np.asarray(_value(expression, probe.given)) for probe in self.probes]
+            gradients = self.each_probe(expression)
             alone = self.made(line, gradients, frozenset(), None).values
             left: Any = True
             for probe, value, space in zip(self.probes, alone, self.times[-1], strict=True):
@@ -425,6 +494,7 @@ class _Search:
         """What explains θ with these moments and fewer mistakes than ``fewest``."""
         before = first.mistakes | second.mistakes | ({self.counted} if self.counted else set())
         missing = (HANDED_ON.format("t"),) if self.counted is None else ()
+        hidden = {line for name, lines in HIDES.items() if HANDED_ON.format(name) in unknown for line in lines}
         bare = [probe.given["grad"] for probe in self.probes]
         seen = False
         for gradients in [first.gradients] + [bare] * (first.pull not in (None, UNSEEN)):
@@ -434,16 +504,52 @@ class _Search:
             ]
             choices = self.updates(spaces)
             for choice in choices:
-                mistakes = before | {self.lines[name][index][0] for name, index in choice.items()}
+                mistakes = before | {self.lines[name][n][0] for name, n in choice.items() if name not in hidden}
                 if len(self.said(mistakes)) < fewest:
                     found = self.decay(first, second, spaces, self.written(choice), mistakes, (*missing, *unknown))
                     fewest = min(fewest, self.enough(found))
                     yield found
             seen = seen or bool(choices)
-        if seen:
-            return
-        told = before | ({self.in_moments(first, second)} - {self.places["nowhere"]})
-        yield Diagnosis(self.ordered(told), (*missing, *unknown, STEP))
+        if not seen:
+            yield self.without_step(first, second, spaces, before, (*missing, *unknown))
+
+    def without_step(
+        self, first: Part, second: Part, spaces: Spaces, mistakes: frozenset[str], unknown: tuple[str, ...]
+    ) -> Diagnosis:
+        """What can be told where no way gives the step: the decay; whether it is the right step times a number."""
+        right = {name: self.lines[name][0][1] for name in STEP_PARTS}
+        spaces = [self.stepped(space, right) for space in spaces]
+        scales = [
+            (probe.given["theta"] - probe.out["theta"]) / space["step"]
+            for probe, space in zip(self.probes, spaces, strict=True)
+            if not probe.decays
+        ]
+        told = frozenset({self.in_moments(first, second)} - {self.places["nowhere"]})
+        if not (twins := self.twins()):
+            return Diagnosis(self.ordered(mistakes | told), (*unknown, STEP))
+        decaying, bare = twins
+        space = spaces[decaying] | {"update": self.probes[bare].out["theta"]}
+        losses = [loss for loss in self.left_of_theta({decaying: space}) if not loss.late]
+        if not unknown and all(np.ptp(scale) <= self.tolerance * abs(scale).max() for scale in scales):
+            mistakes |= {"step_scaled"}
+        else:
+            unknown = (*unknown, STEP)
+        if not losses:
+            return Diagnosis(self.ordered(mistakes | told), (*unknown, DECAY))
+        told = min((self.named(first, second, loss) for loss in losses), key=lambda each: len(self.said(each)))
+        return Diagnosis(self.ordered(mistakes | told), unknown)
+
+    def twins(self) -> tuple[int, int] | None:
+        """A probe with a decay and one without that are alike in all else, t, m and v after the step as well."""
+        for decaying, bare in itertools.permutations(range(len(self.probes)), 2):
+            one, other = self.probes[decaying], self.probes[bare]
+            alike = all(
+                name == self.decay_argument or np.array_equal(value, other.given[name])
+                for name, value in one.given.items()
+            )
+            if alike and one.decays and all(bool(np.allclose(one.out[name], other.out[name])) for name in RIGHT):
+                return decaying, bare
+        return None
 
     def updates(self, spaces: Spaces) -> list[dict[str, int]]:
         """The ways to write step and update that give θ where there is no decay, the fewest mistakes first."""
@@ -494,8 +600,9 @@ class _Search:
         """The diagnosis with what is left of θ once the step is taken: where and how the decay acts."""
         spaces = [self.stepped(space, expressions) for space in spaces]
         found = []
-        for loss in sorted(self.left_of_theta(spaces), key=lambda loss: loss.late):
-            told = mistakes | self.named(first, second, loss)
+        decaying = {i: spaces[i] for i, probe in enumerate(self.probes) if probe.decays and probe.usual}
+        for loss in sorted(self.left_of_theta(decaying), key=lambda loss: loss.late):
+            told = self.as_one(mistakes | self.named(first, second, loss), expressions, loss)
             if unknown:  # which may hide a decay
                 told -= {self.places["nowhere"]}
             found.append((Diagnosis(self.ordered(told), unknown, len(told - {""})), loss))
@@ -508,6 +615,15 @@ class _Search:
         told = mistakes | self.named(first, second, Loss("nowhere", 0, (0, 0))) - {self.places["nowhere"]}
         return Diagnosis(self.ordered(told), (*unknown, DECAY))
 
+    def as_one(self, told: frozenset[str], written: Mapping[str, str], loss: Loss) -> frozenset[str]:
+        """``told`` with one mistake for those that are one where the lines are written like this."""
+        for change, whole in self.together:
+            ways = {**written, "factor": self.factors[loss.pull[1]][1].removeprefix("lr * ")}
+            if all(text in (ways[name], ways[name].strip("()")) for name, text in change.items()):
+                parts = {ids for name, text in change.items() for ids, way in self.lines[name] if way == text}
+                told = told - parts | {whole}
+        return told
+
     def stepped(self, space: dict[str, Any], expressions: Mapping[str, str]) -> dict[str, Any]:
         """``space`` with the parts of the step in it, as these expressions make them."""
         space = dict(space)
@@ -515,15 +631,14 @@ class _Search:
             space[name] = np.asarray(_value(expressions[name], space)) + np.zeros(space["theta"].shape)
         return space
 
-    def left_of_theta(self, spaces: Spaces) -> Iterator[Loss]:
-        """What makes up for what is left of θ once the step is taken."""
-        decaying = [i for i, probe in enumerate(self.probes) if probe.decays and probe.usual]
+    def left_of_theta(self, spaces: Mapping[int, dict[str, Any]]) -> Iterator[Loss]:
+        """What makes up for what is left of θ, on the probes of these numbers, once the step is taken."""
         places = ("nowhere", "theta", "new theta", *(("numerator", "denominator") if self.adaptive else ()))
         for place in places:
             left: Any = True
-            for i in decaying:
+            for i, space in spaces.items():
                 if np.any(left):
-                    left = left & self.agree(self.every_theta(spaces[i], place), self.probes[i], "theta")
+                    left = left & self.agree(self.every_theta(space, place), self.probes[i], "theta")
             for late, *pull in np.argwhere(left)[:MOST_PAIRS].tolist():
                 yield Loss(place, late, tuple(pull))
 
@@ -577,15 +692,13 @@ class _Search:
 
     def said(self, mistakes: frozenset[str] | set[str]) -> frozenset[str]:
         """``mistakes`` without those that others cover, and without "" for no mistake."""
-        for parts, whole in self.together:
-            if parts <= mistakes:
-                mistakes = mistakes - parts | {whole}
-        return frozenset(mistakes).difference(*(self.covers.get(each, ()) for each in mistakes), {""})
+        each = frozenset(id for joined in mistakes for id in joined.split(JOIN))
+        return each.difference(*(self.covers.get(id, ()) for id in each), {""})
 
     def ordered(self, mistakes: frozenset[str] | set[str]) -> tuple[str, ...]:
         """The mistakes in the order of the algorithm's lines: what comes first spoils what comes after."""
         order = ["hats_returned", "state_not_returned"]
-        order += [mistake for line in LINE_ORDER for mistake, _ in self.lines[line]]
+        order += [id for line in LINE_ORDER for ids, _ in self.lines[line] for id in ids.split(JOIN)]
         order += [*self.places.values(), *(mistake for line in DECAY_ORDER for mistake, _ in self.lines[line])]
         order += [*(whole for _, whole in self.together), self.default_mistake]
         return tuple(sorted(self.said(mistakes), key=order.index))

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from adamw_pset.checks.diagnosis import diagnose
+from adamw_pset.checks.diagnosis import JOIN, diagnose
 from adamw_pset.checks.notebook_file import load
 from adamw_pset.checks.notebook_live import failed_to_run, graded_otherwise, note_runs, this_notebook
 from adamw_pset.checks.notebook_written import states
@@ -27,7 +27,7 @@ from adamw_pset.display import in_notebook, say, show
 
 WIDTH = 88  # of a message: JupyterLab breaks longer lines in the middle of words
 LINES = 5  # of what an answer prints
-MOST_SAID, JOIN = 3, "+"  # mistakes that are named at once; what stands between their ids
+MOST_SAID = 3  # mistakes that are named at once
 COUNTS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven")
 ALIAS = (
     " (θ is changed in place, and -= changes the tensor under all its names: an old θ kept as old = theta is the "
@@ -307,11 +307,12 @@ def _what_is_right(worked: Any, records: list[Record], expected: list[Record]) -
         names = ["θ" if part == "theta" else part for part in right]
         yield f"{_listed(names)} {'is' if len(right) == 1 else 'are'} right in every trial."
     whole = [
-        trial["name"]
+        f"“{trial['name']}”"
         for trial, ours, theirs in zip(worked["inputs"], records, expected, strict=True)
         if _first_difference([ours], [theirs], parts, tolerance) is None
     ]
-    yield f"All is right in the trial with {_listed(whole)}, and in no other." if whole else "No trial is all right."
+    trials = "trial" if len(whole) == 1 else "trials"
+    yield f"All is right in the {trials} {_listed(whole)}, and in no other." if whole else "No trial is all right."
     if "hidden" not in worked:
         yield _first_wrong_number(records, expected, parts, tolerance)
 

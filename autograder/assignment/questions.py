@@ -74,7 +74,7 @@ def _signed(rng: Generator, low: float, high: float, *shape: int) -> Any:
 
 
 def _trials(decay: str, adaptive: bool) -> Callable[[Generator], list[Input]]:
-    """Six short runs of a rule, each there to show some mistakes; its name says what it tries."""
+    """Seven short runs of a rule, each there to show some mistakes; its name says what it tries."""
 
     def draw(rng: Generator) -> list[Input]:
         def hyper(**changed: float) -> dict[str, float]:
@@ -92,7 +92,7 @@ def _trials(decay: str, adaptive: bool) -> Callable[[Generator], list[Input]]:
             if given:
                 ratio = rng.permuted(np.resize([0.3, 3.0], np.prod(shape))).reshape(shape)  # v below and above g²
                 v = np.round(ratio * rng.uniform(0.7, 1.4, shape) * np.square(grads[0]), 4)
-                start = {"t": 3, "m": _signed(rng, 0.1, 0.5, *shape), "v": (v if adaptive else 0 * v).tolist()}
+                start = {"t": 3, "m": _signed(rng, 0.3, 1.5, *shape), "v": (v if adaptive else 0 * v).tolist()}
             return {"name": name, "theta": theta, "grads": grads, "start": start, "hyper": values}
 
         small = {"eps": 5e-3} if adaptive else {}
@@ -100,13 +100,20 @@ def _trials(decay: str, adaptive: bool) -> Callable[[Generator], list[Input]]:
         without = {name: value for name, value in hyper().items() if name in ("lr", decay)}
         defaults = trial("the default β and ε" if adaptive else "the default β", 2, [2], 1.0, without)
         defaults["grads"][0][0], defaults["theta"][0] = 2e-10, 3e-10  # show an ε of 1e-8 and less
+        decaying = trial("a start from a given state", 2, [2, 2], 1.0, hyper(), given=True)
         return [
             trial("several steps from a state of zeros", 4, [3], 1.0, hyper()),
             trial("a decay of 0", 3, [3], 0.6, hyper(**{decay: 0.0}, **large)),
-            trial("a start from a given state", 2, [2, 2], 1.0, hyper(), given=True),
-            trial("small gradients", 3, [2], 4e-3, hyper(**small)),
+            decaying,
+            trial("small gradients", 3, [2, 1], 4e-3, hyper(**small)),
             defaults,
-            trial("a start from a given state and a decay of 0", 1, [2, 2], 12.0, hyper(**{decay: 0.0}), given=True),
+            trial("large gradients and a decay of 0", 1, [2, 2], 12.0, hyper(**{decay: 0.0}), given=True),
+            {  # the same, so that what differs is what the decay does
+                **decaying,
+                "name": "that state and a decay of 0",
+                "grads": decaying["grads"][:1],
+                "hyper": decaying["hyper"] | {decay: 0.0},
+            },
         ]
 
     return draw

@@ -21,7 +21,7 @@ from adamw_pset.checks.notebook_written import TITLE, digest
 from adamw_pset.checks.run_answer import Input, Record, observe
 from adamw_pset.files import write_whole
 from autograder.assignment.answer_sources import ADAMS, DECAY, HOME, LINES, PARTS, compiled, part, reference
-from autograder.assignment.mistakes import SENTENCES, covered, known, wrong_parts
+from autograder.assignment.mistakes import SENTENCES, covered, known, ways, wrong_parts
 from autograder.assignment.places import SOURCE
 from autograder.assignment.questions import EVERY, QUESTIONS, TOLERANCE, Question
 
@@ -79,10 +79,10 @@ def fresh(question: Question, inputs: list[Input]) -> dict[str, Any]:
 
 def _by_part(question: str) -> dict[str, Any]:
     """The ways to write each part of a rule, and which mistakes cover others, for ``diagnosis``."""
-    ways = {
+    lines = {
         name: [
-            (mistake, formula.replace("state.", "old_"))
-            for mistake, formula in (("", part(question, name)), *wrong_parts(question, name))
+            (mistakes, formula.replace("state.", "old_"))
+            for formula, mistakes in ({part(question, name): ""} | ways(question, name)).items()
         ]
         for name in (*PARTS, *LINES)
     }
@@ -94,7 +94,7 @@ def _by_part(question: str) -> dict[str, Any]:
         "default_mistake": "defaults_wrong" if question in ADAMS else "default_beta1_wrong",
         "defaults": {each.name: each.default for each in hyper if each.default is not each.empty},
         "places": {HOME[question]: ""} | {place: mistake for mistake, place in wrong_parts(question, "place")},
-        "lines": ways,
+        "lines": lines,
         "covers": covers,
         "together": together,
     }
@@ -102,12 +102,12 @@ def _by_part(question: str) -> dict[str, Any]:
 
 def _mistakes(question: Question, inputs: list[Input]) -> Iterator[dict[str, Any]]:
     """What the mistakes give that are no changes of single parts."""
-    for mistake, number, source in known(question.name):
-        if question.kind == "rule" and set(mistake.variants[question.name][number - 1]) <= {*PARTS, *LINES, "place"}:
+    for mistakes, change, source in known(question.name):
+        if question.kind == "rule" and set(change) <= {*PARTS, *LINES, "place"}:
             continue
-        seen = observe(question.kind, inputs, compiled(question.name, source, f"<{mistake.id} {number}>"))
+        seen = observe(question.kind, inputs, compiled(question.name, source, f"<{mistakes}>"))
         if seen.event is None and not seen.remarks:  # else what was observed names it already
-            yield {"id": mistake.id, "records": seen.records}
+            yield {"id": mistakes, "records": seen.records}
 
 
 def _rounded(records: list[Record]) -> list[dict[str, Any]]:

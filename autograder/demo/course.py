@@ -92,7 +92,7 @@ def submissions() -> Iterator[tuple[str, str]]:
     yield "right, in numpy", notebook(next(right) | {"adamw": IN_NUMPY})
     yield "nothing answered", notebook({})
     for mistake, question in COMMON.items():
-        source = next(source for entry, _, source in known(question) if entry.id == mistake)
+        source = next(source for mistakes, _, source in known(question) if mistakes == mistake)
         yield f"{mistake} in {question}", notebook(next(right) | {question: source})
     for kind, source in HOSTILE.items():
         yield kind, notebook(next(right) | {"adamw": source})

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import inspect
 import json
+import math
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from helpers import right_answers
 from helpers.submissions import CODE, RIGHT, grade_one, hand_in, notebook
 
 from adamw_pset.checks import verdicts
+from adamw_pset.checks.verdicts import single
 from autograder.__main__ import main
 from autograder.assignment import worked_numbers
 from autograder.assignment.mistakes import known
@@ -27,9 +29,9 @@ from autograder.sandbox.sandbox import Sandbox
 
 SEED = "a seed for tests"
 KNOWN = [
-    pytest.param(question, entry.id, source, id=f"{question}-{entry.id}-{number}")
+    pytest.param(question, mistakes, source, id=f"{question}-{mistakes}-{number}")
     for question in CODE
-    for entry, number, source in known(question)
+    for number, (mistakes, _, source) in enumerate(known(question))
 ]
 
 
@@ -45,12 +47,13 @@ def _worked(name: str, inputs: str) -> Any:
     return made | {"mistakes": list(made["mistakes"])}
 
 
-@pytest.mark.parametrize(("question", "mistake", "source"), KNOWN)
-def test_each_mistake_gets_its_sentence_and_its_score(question: str, mistake: str, source: str, box: Sandbox) -> None:
+@pytest.mark.parametrize(("question", "mistakes", "source"), KNOWN)
+def test_each_mistake_gets_its_sentence_and_its_score(question: str, mistakes: str, source: str, box: Sandbox) -> None:
     finding = grade_one(box, question, source)
-    assert (finding.status, finding.mistake) == (GRADED, mistake), finding.message
+    assert (finding.status, {*single(finding.mistake)}) == (GRADED, {*single(mistakes)}), finding.message
     asked = QUESTIONS[question]
-    assert score(asked, finding) == round(asked.credit.get(mistake, 0) * asked.points, 2)
+    share = math.prod(asked.credit.get(mistake, 0) for mistake in single(mistakes))
+    assert score(asked, finding) == round(share * asked.points, 2)
 
 
 @pytest.mark.parametrize("question", CODE)

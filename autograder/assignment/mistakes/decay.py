@@ -12,6 +12,8 @@ SGDW, ADAM_L2, ADAMW = ("sgdw",), ("adam_l2",), ("adamw",)
 DECOUPLED = ("sgdw", "adamw")
 CORRECTED = "lr * (1 - beta2**t) ** 0.5 / (1 - beta1**t)"
 
+FIXED = ("0.1", "0.01", "0.001", "lr * 0.1", "lr * 0.01", "lr * 0.001")
+
 DECAY_MISTAKES = (
     mistake(
         "decay_left_out",
@@ -42,7 +44,7 @@ DECAY_MISTAKES = (
         "The decay is multiplied by the learning rate, which is the convention of PyTorch, Optax and Keras; "
         "here the decay factor is used as it stands, without η.",
         (RULES, [{"factor": "lr"}]),
-        (ADAMW, [{"factor": CORRECTED}]),
+        (ADAMW, [{"factor": CORRECTED}, {"factor": "lr / (1 - beta1**t)"}]),
     ),
     mistake(
         "decay_in_denominator",
@@ -133,7 +135,7 @@ DECAY_MISTAKES = (
         "The decay shrinks or stretches the gradient or the step, not the weights: it is θ that should decay.",
         (RULES, [{"place": "g", "pull": "-DECAY * grad"}, {"place": "g", "pull": "DECAY * grad"}]),
         (DECOUPLED, [{"late": "-DECAY * step"}, {"late": "DECAY * step"}, {"pull": "DECAY * grad"}]),
-        (DECOUPLED, [{"late": "DECAY * m"}, {"late": "lr * DECAY * grad"}]),
+        (DECOUPLED, [{"late": "DECAY * m"}, {"late": "lr * DECAY * grad"}, {"late": "DECAY * state.m"}]),
         (ADAMW, [{"late": "DECAY * m_hat"}]),
     ),
     mistake(
@@ -144,7 +146,7 @@ DECAY_MISTAKES = (
     mistake(
         "decay_divides",
         "θ is divided by a number above one: close to eq. (1) when λ_w is small, but not the same.",
-        (DECOUPLED, [{"pull": "theta - theta / (1 + DECAY)"}]),
+        (DECOUPLED, [{"pull": "theta - theta / (1 + DECAY)"}, {"pull": "theta - theta / (1 + lr * DECAY)"}]),
     ),
     mistake(
         "decay_factor_two",
@@ -158,6 +160,12 @@ DECAY_MISTAKES = (
         (RULES, [{"factor": "10.0"}, {"factor": "100.0"}]),
     ),
     mistake(
+        "decay_fixed",
+        "The decay is a fixed number: it comes in as an argument, and other values should work too.",
+        (RULES, [{"update": f"(1 - {decay}) * theta - step", "place": "nowhere"} for decay in FIXED]),
+        (ADAM_L2, [{"grad": f"grad + {decay} * theta", "place": "nowhere"} for decay in (0.1, 0.01, 0.001, 1e-4)]),
+    ),
+    mistake(
         "decay_by_shape",
         "The decay leaves θ undecayed when it is a vector, as some recipes do with biases: here every θ decays, "
         "whatever its shape.",
@@ -167,7 +175,7 @@ DECAY_MISTAKES = (
         "decay_changes_with_t",
         "The decay depends on the step count: each step removes the same share of θ, the first as the last.",
         (DECOUPLED, [{"pull": "theta - (1 - DECAY) ** t * theta"}, {"factor": "1 / t"}]),
-        (RULES, [{"factor": "1.0 * t"}, {"factor": "1.0 * (t == 1)"}]),
+        (RULES, [{"factor": "1.0 * t"}, {"factor": "1.0 * (t == 1)"}, {"factor": "1.0 * (t > 1)"}]),
     ),
     mistake(
         "decay_times_beta",

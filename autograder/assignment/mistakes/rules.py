@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+
 from autograder.assignment.answer_sources import ADAMS, RULES, Change, mistake
 
 SGDW, ADAM_L2 = ("sgdw",), ("adam_l2",)
 AVERAGES = (("(1 - beta1)", "beta1"), ("beta1", "(1 - beta1)"))  # the weights of either algorithm
-BOUNDS = (0.1, 0.5, 1.0, 2.0, 5.0)
+OTHER_LR = ("lr / t", "lr / t ** 0.5", "lr**2", "lr / 2", "0.001", "0.01", "0.1")
+EPS_BESIDE = ("step + eps", "(step + eps)", "(step + lr * eps)")
+BOUNDS = (0.1, 0.5, 1.0, 2.0, 3.0, 5.0)
+AVERAGES_ALL = (*AVERAGES, ("0.9", "(1 - 0.9)"))  # or any other number, wherever it is fixed
+OLD = [old for old, _ in AVERAGES_ALL]
 
 
 def _both(m: str, v: str) -> list[Change]:
@@ -18,8 +24,8 @@ RULE_MISTAKES = (
     # --- the state ---
     mistake(
         "state_not_returned",
-        "The new state is not handed on: a rule gives back θ and a State with the new t, m and v, or else "
-        "every step begins from nothing.",
+        "An old m or v is handed on: a rule gives back θ and a State with the new t, m and v, or else the next step "
+        "does not go on from this one.",
         (RULES, [{"return": "theta, state"}, {"return": "theta, State(t, state.m, state.v)"}]),
         (RULES, [{"t": "state.t + (state.t == 0)", "return": "theta, State(t, state.m, state.v)"}]),
     ),
@@ -64,16 +70,17 @@ RULE_MISTAKES = (
         (
             RULES,
             [
-                *({"grad": f"grad * min(1.0, {bound} / (grad**2).sum() ** 0.5)"} for bound in BOUNDS),
                 *({"grad": f"grad.clip(-{bound}, {bound})"} for bound in BOUNDS),
+                {"grad": "grad * min(1.0, 0.5 / (grad**2).sum() ** 0.5)"},  # or any other number
                 {"grad": "grad / (grad**2).sum() ** 0.5"},
+                {"grad": "grad / 32"},
             ],
         ),
     ),
     mistake(
         "gradient_sign",
-        "Only the sign of the gradient is used: its size belongs in the moments.",
-        (RULES, [{"grad": "grad / abs(grad)"}, {"step": "lr * g / abs(g)"}]),
+        "Only the sign of the gradient, or of its average, is used: its size belongs in the step.",
+        (RULES, [{"grad": "grad / abs(grad)"}, {"step": "lr * g / abs(g)"}, {"step": "lr * m / abs(m)"}]),
         (RULES, [{"step": "lr * g / abs(g)", "return": "theta, State(t, state.m, state.v)"}]),
     ),
     # --- momentum ---
@@ -97,7 +104,14 @@ RULE_MISTAKES = (
         "two weights add up to one.",
         (SGDW, [{"m": "(1 - beta1) * state.m + g"}, {"m": "beta1 * state.m + g"}]),
         (ADAMS, [{"m": "beta1 * state.m + g"}, {"m": "(1 - beta1) * state.m + g"}]),
-        (RULES, [{"m": "state.m + g"}]),
+        (RULES, [{"m": "state.m + g"}, {"m": "0.9 * state.m + g"}]),
+    ),
+    mistake(
+        "first_gradient_whole",
+        "In the first step m or v takes in all of the gradient: its weights are the same in every step, and the zeros "
+        "that it begins from count.",
+        (RULES, [{"m": f"{old} * state.m + (1 if state.t == 0 else {new}) * g"} for old, new in AVERAGES]),
+        (ADAMS, [{"v": "beta2 * state.v + (1 if state.t == 0 else 1 - beta2) * g**2"}]),
     ),
     mistake(
         "momentum_weights",
@@ -109,7 +123,7 @@ RULE_MISTAKES = (
     mistake(
         "second_moment_unweighted",
         "v adds the new g² with its full weight: v is an average, whose two weights add up to one.",
-        (ADAMS, [{"v": "beta2 * state.v + g**2"}, {"v": "state.v + g**2"}]),
+        (ADAMS, [{"v": f"{old} * state.v + g**2"} for old in ("beta2", "1", "0.999")]),
     ),
     mistake(
         "momentum_unused",
@@ -121,7 +135,8 @@ RULE_MISTAKES = (
     mistake(
         "nesterov",
         "The step mixes the new gradient once more into m, which is Nesterov's momentum: here it goes along m alone.",
-        (SGDW, [{"step": "lr * ((1 - beta1) * m + g)"}, {"step": "lr * ((1 - beta1) * m + beta1 * g)"}]),
+        (SGDW, [{"step": f"lr * ({old} * m + {new} * g)"} for old, beta in AVERAGES for new in (beta, "1")]),
+        (SGDW, [{"step": "(2 - beta1) * m - (1 - beta1) * state.m"}, {"step": "(1 + beta1) * m - beta1 * state.m"}]),
         (
             ADAMS,
             [
@@ -130,6 +145,7 @@ RULE_MISTAKES = (
             ],
         ),
         (ADAMS, [{"m_hat": "(beta1 * m + g)"}, {"m_hat": "(beta1 * m + g) / (1 - beta1**t)"}]),
+        (ADAMS, [{"m_hat": "m / (1 - beta1**t) + (1 - beta1) * g / (1 - beta1**t)"}]),
         (ADAMS, [{"m_hat": "beta1 * m + (1 - beta1) * g"}]),
     ),
     mistake(
@@ -155,13 +171,13 @@ RULE_MISTAKES = (
         "would reach θ only slowly.",
         (SGDW, [{"m": "(1 - beta1) * state.m + lr * beta1 * g", "step": "m"}]),
         (ADAMS, [{"m": "beta1 * state.m + lr * (1 - beta1) * g", "step": "m_hat / denominator"}]),
-        (RULES, [{"m": f"{old} * state.m + lr * {new} * g"} for old, new in AVERAGES]),
+        (RULES, [{"m": f"{old} * state.m + lr * {new} * g"} for old, new in AVERAGES_ALL]),
     ),
     mistake(
         "lr_in_heavy_ball",
         "The buffer takes in the gradient at its full weight and with the learning rate in it: here m is an average of "
         "gradients, whose two weights add up to one, and η multiplies m afterwards.",
-        (RULES, [{"m": f"{old} * state.m + lr * g"} for old, _ in AVERAGES]),
+        (RULES, [{"m": f"{old} * state.m + lr * g"} for old in OLD]),
         (SGDW, [{"m": "(1 - beta1) * state.m + lr * g", "step": "m"}]),
         (ADAMS, [{"m": "beta1 * state.m + lr * g", "step": "m_hat / denominator"}]),
     ),
@@ -174,7 +190,7 @@ RULE_MISTAKES = (
             ADAMS,
             [{"m": "beta1 * state.m - lr * (1 - beta1) * g", "update": "theta + step", "step": "m_hat / denominator"}],
         ),
-        (RULES, [{"m": f"{old} * state.m - lr * {new} * g"} for old, new in AVERAGES]),
+        (RULES, [{"m": f"{old} * state.m - lr * {new} * g"} for old, new in AVERAGES_ALL]),
     ),
     mistake(
         "velocity_heavy_ball",
@@ -182,7 +198,7 @@ RULE_MISTAKES = (
         "averages gradients alone, with two weights that add up to one.",
         (SGDW, [{"m": "(1 - beta1) * state.m - lr * g", "update": "theta + step", "step": "m"}]),
         (ADAMS, [{"m": "beta1 * state.m - lr * g", "update": "theta + step", "step": "m_hat / denominator"}]),
-        (RULES, [{"m": f"{old} * state.m - lr * g"} for old, _ in AVERAGES]),
+        (RULES, [{"m": f"{old} * state.m - lr * g"} for old in OLD]),
     ),
     mistake(
         "sign_in_buffer",
@@ -217,17 +233,15 @@ RULE_MISTAKES = (
         "betas_fixed",
         "A β is written into the rule as a fixed number: β1 and β2 are arguments, and other values should work too.",
         (
-            ADAMS,
+            RULES,
             [
-                {"m": "0.9 * state.m + 0.1 * g"},
-                *({"v": f"{beta} * state.v + (1 - {beta}) * g**2"} for beta in (0.999, 0.99, 0.9)),
-                *_both("m / (1 - 0.9**t)", "v / (1 - 0.999**t)"),
-                {"v_hat": "v / (1 - 0.99**t)"},
-                {"v_hat": "v / (1 - 0.9**t)"},
+                {"m": f"0.9 * state.m {plus}{new}g"}
+                for plus, new in itertools.product(("+ ", "+ lr * ", "- lr * "), ("(1 - 0.9) * ", ""))
             ],
         ),
-        (SGDW, [{"m": f"(1 - {beta}) * state.m + {beta} * g"} for beta in (0.1, 0.9)]),
-        (SGDW, [{"m": "0.9 * state.m + g"}]),
+        (ADAMS, [{"v": f"0.999 * state.v + {new}g**2"} for new in ("(1 - 0.999) * ", "")]),
+        (ADAMS, [{"m_hat": f"m / (1 - {beta}**t)"} for beta in (0.9, 0.95)]),
+        (ADAMS, [{"v_hat": f"v / (1 - {beta}**t)"} for beta in (0.999, 0.99, 0.98, 0.95, 0.9)]),
     ),
     # --- bias correction and t ---
     mistake(
@@ -241,6 +255,7 @@ RULE_MISTAKES = (
         "The bias correction is multiplied where it should divide: the moments are too small at first, so "
         "the correction must make them larger.",
         (ADAMS, _both("m * (1 - beta1**t)", "v * (1 - beta2**t)")),
+        (ADAMS, [{"step": "lr * (1 - beta1**t) / (1 - beta2**t) ** 0.5 * m / (v ** 0.5 + eps)"}]),
     ),
     mistake(
         "bias_square",
@@ -251,6 +266,7 @@ RULE_MISTAKES = (
         "bias_no_power",
         "The bias correction divides by 1 − β, whatever the step: its β should be raised to a power that grows.",
         (ADAMS, _both("m / (1 - beta1)", "v / (1 - beta2)")),
+        (ADAMS, [{"step": "lr * (1 - beta2) ** 0.5 / (1 - beta1) * m / (v ** 0.5 + eps)"}]),
     ),
     mistake(
         "bias_twice",
@@ -339,6 +355,20 @@ RULE_MISTAKES = (
                 {"v": "state.v + (1 - beta2) * (g**2 - state.v).clip(0)"},
                 {"v_hat": "state.v + (v - state.v).clip(0)"},
                 {"v_hat": "(state.v + (v - state.v).clip(0)) / (1 - beta2**t)"},
+                {"v_hat": "state.v + (v / (1 - beta2**t) - state.v).clip(0)"},
+            ],
+        ),
+    ),
+    mistake(
+        "second_moment_of_other",
+        "v is what another optimizer has in its place, as AdaBelief, AdaMax or Yogi: here it averages g² with the "
+        "weights β2 and 1 − β2.",
+        (
+            ADAMS,
+            [
+                {"v": "beta2 * state.v + (1 - beta2) * (g - m) ** 2"},
+                {"v": "beta2 * state.v + (abs(g) - beta2 * state.v).clip(0)"},
+                {"v": "state.v - (1 - beta2) * g**2 * (state.v - g**2) / abs(state.v - g**2)"},
             ],
         ),
     ),
@@ -353,7 +383,7 @@ RULE_MISTAKES = (
         "root_missing",
         "The square root in the denominator is missing: v̂ averages squares, so the step would come out in "
         "the wrong unit.",
-        (ADAMS, [{"denominator": "v_hat + eps"}]),
+        (ADAMS, [{"denominator": "v_hat + eps"}, {"denominator": "v_hat"}]),
     ),
     mistake(
         "root_before_correction",
@@ -375,28 +405,31 @@ RULE_MISTAKES = (
         "eps_inside_root",
         "ε stands inside the square root: here it is added outside, after the root is taken.",
         (ADAMS, [{"denominator": "(v_hat + eps) ** 0.5"}, {"denominator": "(v_hat + eps**2) ** 0.5"}]),
+        (ADAMS, [{"v": "beta2 * state.v + (1 - beta2) * g**2 + eps", "denominator": "v_hat ** 0.5"}]),
+        (ADAMS, [{"v": "beta2 * state.v + (1 - beta2) * g**2 + eps"}]),
     ),
     mistake(
         "eps_fixed",
         "ε is written into the rule as a fixed number: it is an argument, and other values should work too.",
-        (ADAMS, [{"eps": eps} for eps in ("1e-8", "1e-7", "1e-6", "1e-5", "1e-10", "1e-12")]),
+        (ADAMS, [{"eps": eps} for eps in ("1e-8", "1e-7", "1e-6", "1e-5", "1e-3", "1e-9", "1e-10", "1e-12")]),
     ),
     mistake(
         "eps_left_out",
         "The ε that comes in has no effect: it is left out, or a fixed number stands in its place. Without any, the "
         "step is not defined where a gradient has always been zero.",
-        (ADAMS, [{"denominator": "v_hat ** 0.5"}]),
+        (ADAMS, [{"denominator": "v_hat ** 0.5"}, {"denominator": "v_hat"}]),
     ),
     mistake(
         "eps_floor",
         "ε is a lower bound of the denominator: here it is added to √v̂.",
         (ADAMS, [{"denominator": "v_hat ** 0.5 + (eps - v_hat ** 0.5) * (v_hat ** 0.5 < eps)"}]),
+        (ADAMS, [{"denominator": "(v_hat + (eps - v_hat) * (v_hat < eps)) ** 0.5"}]),
     ),
     mistake(
         "eps_added_to_theta",
         "ε is added to θ, or beside the fraction, and not to the denominator: look at the brackets.",
-        (ADAMS, [{"update": "theta - step + eps"}, {"update": "theta - (step + eps)"}]),
-        (ADAMS, [{"update": "theta - step + eps", "denominator": "v_hat ** 0.5"}]),
+        (ADAMS, [{"update": f"theta - {step}"} for step in EPS_BESIDE]),
+        (ADAMS, [{"update": f"theta - {step}", "denominator": "v_hat ** 0.5"} for step in EPS_BESIDE]),
     ),
     mistake(
         "eps_before_correction",
@@ -429,8 +462,15 @@ RULE_MISTAKES = (
     mistake(
         "lr_changed",
         "The learning rate is not used as it comes in: the step is η times the direction, at every t.",
-        (SGDW, [{"step": f"{lr} * m"} for lr in ("lr / t", "lr / t ** 0.5", "lr**2", "lr / 2")]),
-        (ADAMS, [{"step": f"{lr} * m_hat / denominator"} for lr in ("lr / t", "lr / t ** 0.5", "lr**2", "lr / 2")]),
+        (SGDW, [{"step": f"{lr} * m"} for lr in OTHER_LR]),
+        (ADAMS, [{"step": f"{lr} * m_hat / denominator"} for lr in OTHER_LR]),
+    ),
+    mistake(
+        "step_scaled",
+        "The step goes the right way and is too long or too short, by one factor for all coordinates: look at what η "
+        "is multiplied by.",
+        (SGDW, [{"step": "lr / (1 + 0.01 * t) * m"}]),
+        (ADAMS, [{"step": "lr / (1 + 0.01 * t) * m_hat / denominator"}]),
     ),
     mistake(
         "step_wrong_sign",
