@@ -10,6 +10,7 @@ remembers, and returns θ_t and what to remember next.  It changes none of its a
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
@@ -41,14 +42,20 @@ class State(NamedTuple):
         return cls(0, torch.zeros_like(theta), torch.zeros_like(theta))
 
 
-# The contract of what a rule returns: what is said of one that breaks it, here, in sweeps and in ``check``.
+# The contract of a rule: what is said of one that breaks it, here, in sweeps and in ``check``.
 CONTRACT = {
     "not_theta_and_state": "should return (theta, state); it returned {got}",
     "state_first": "should return (theta, state), and it returned the state first",
     "not_a_tensor": "should return theta as a torch.Tensor; it returned {got}",
     "wrong_shape": "should return theta in the shape it got, {want}; it returned {got}",
     "wrong_dtype": "should return theta in the dtype it got, {want}; it returned {got}",
-    "state_incomplete": "should return State(t, m, v); it returned {got}",
+    "state_incomplete": "should return State(t, m, v), numbers or tensors; it returned {got}",
+    "moments_exchanged": "should return State(t, m, v). The parts of the state have changed places: "
+    "their order is t, m, v",
+    "changed_in_place": "should leave its arguments as they are. {what} is changed in place, and whoever called "
+    "still needs the old values: work on new ones (x = x − y, not x −= y)",
+    "not_repeatable": "should depend on its arguments alone. Called twice with the same arguments, the rule gives "
+    "two different results: it remembers something outside the state",
 }
 # Keys of a parameter group that are meant for the rule, and refused if it does not take them; others are kept.
 FOR_RULES = {"decay", "wd", "learning_rate", "beta", "beta1", "beta2", "betas", "eps", "epsilon", "momentum"}
@@ -61,7 +68,7 @@ class RuleError(ValueError):
 
 
 class BrokenContract(RuleError):
-    """A rule returned what none should: ``mistake`` is a key of ``CONTRACT``, ``details`` fill its braces."""
+    """A rule did what none should: ``mistake`` is a key of ``CONTRACT``, ``details`` fill its braces."""
 
     def __init__(self, rule: Rule, mistake: str, **details: object) -> None:
         super().__init__(f"{rule_name(rule)} {CONTRACT[mistake].format(**details)}")
@@ -79,16 +86,23 @@ def hyperparameters(rule: Rule) -> dict[str, Any]:
 
     Raises ``RuleError`` unless the first three arguments can be theta, grad and state.
     """
-    if not callable(rule) or inspect.isclass(rule):
-        raise RuleError(f"{rule!r} is not an update rule: give a function rule(theta, grad, state, *, lr, ...)")
+    if inspect.isclass(rule):
+        raise RuleError(
+            f"{rule.__name__} is a class, and a function is asked for: write def, with (theta, grad, state, *, lr, ...)"
+        )
+    if not callable(rule):
+        raise RuleError(
+            f"a function is asked for, and this is {describe(rule)}: give rule(theta, grad, state, *, lr, ...)"
+        )
     parameters = _parameters(rule)
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    if len(positional) < 3 and not any(p.kind == p.VAR_POSITIONAL for p in parameters):
+    rest = [p for p in parameters if p not in positional[:3]]
+    too_few = len(positional) < 3 and not any(p.kind == p.VAR_POSITIONAL for p in parameters)
+    if too_few or any(p.name == "state" for p in rest):  # a method of a class, with self in front
         raise RuleError(
-            f"{rule_name(rule)}{inspect.signature(rule)} is not an update rule: "
+            f"{rule_name(rule)} takes {inspect.signature(rule)} and cannot be called as asked: "
             "it should be written as rule(theta, grad, state, *, lr, ...)"
         )
-    rest = [p for p in parameters if p not in positional[:3]]
     return {p.name: p.default for p in rest if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
 
 
@@ -139,14 +153,46 @@ def take_step(rule: Rule, theta: Tensor, grad: Tensor, state: State, **hyper: An
     """
     with torch.enable_grad():
         result = rule(theta.detach(), grad.detach(), state, **hyper)
-    return accept(rule, theta, result)
+    theta, state = accept(rule, theta, result)
+    if isinstance(state.t, Tensor) and isinstance(state.v, Real) and state.v:
+        raise BrokenContract(rule, "moments_exchanged")
+    return theta, state
+
+
+def trial(rule: Rule, step: Callable[..., Any], **arguments: Any) -> tuple[Tensor, Any]:
+    """``step(*arguments)``, a step of ``rule``, once it is seen to change none of them and to remember nothing.
+
+    A second step, against the first gradient, and the first step again are made besides.  Raises ``BrokenContract``.
+    """
+    given = copy.deepcopy(arguments)
+    theta, state = _watched(rule, step, arguments)
+    _watched(rule, step, {**arguments, "theta": theta, "grad": -arguments["grad"], "state": state})
+    if not _same((theta, state), step(*given.values())):
+        raise BrokenContract(rule, "not_repeatable")
+    return theta, state
+
+
+def _watched(rule: Rule, step: Callable[..., Any], arguments: dict[str, Any]) -> tuple[Tensor, Any]:
+    given = copy.deepcopy(arguments)
+    result: tuple[Tensor, Any] = step(*arguments.values())
+    if changed := [name for name, old in given.items() if not _same(old, arguments[name])]:
+        raise BrokenContract(rule, "changed_in_place", what=" and ".join(changed))
+    return result
+
+
+def _same(old: Any, new: Any) -> bool:
+    """Whether two values made of tuples, lists, tensors and numbers are equal, NaN to NaN."""
+    if isinstance(old, tuple | list):
+        return len(old) == len(new) and all(map(_same, old, new))
+    a, b = torch.as_tensor(old), torch.as_tensor(new)
+    return a.shape == b.shape and bool(((a == b) | (a != a) & (b != b)).all())
 
 
 def accept(rule: Rule, theta: Tensor, result: Any) -> tuple[Tensor, State]:
     """What ``rule`` returned for ``theta``, a tuple or list of θ and state, as ``(theta, state)``.
 
     θ keeps its shape, and its dtype, except that float32 is taken for float64; the state is a State, or a
-    tuple or list of t, m and v.  Raises ``BrokenContract`` for anything else.
+    tuple or list of t, m and v, each a number or a tensor.  Raises ``BrokenContract`` for anything else.
     """
     if not (isinstance(result, tuple | list) and len(result) == 2):
         raise BrokenContract(rule, "not_theta_and_state", got=describe(result))
@@ -160,11 +206,15 @@ def accept(rule: Rule, theta: Tensor, result: Any) -> tuple[Tensor, State]:
     halved = new_theta.dtype == torch.float32 and theta.dtype == torch.float64
     if new_theta.dtype != theta.dtype and not halved:
         raise BrokenContract(rule, "wrong_dtype", got=new_theta.dtype, want=theta.dtype)
-    if not (isinstance(state, tuple | list) and len(state) == 3) or any(part is None for part in state):
+    if not (isinstance(state, tuple | list) and len(state) == 3):
         raise BrokenContract(rule, "state_incomplete", got=describe(state))
+    if not all(isinstance(part, Tensor | Real) for part in state):
+        kinds = ", ".join(type(part).__name__ for part in state)
+        raise BrokenContract(rule, "state_incomplete", got=f"{type(state).__name__}({kinds})")
     if new_theta.requires_grad or halved:
         new_theta = new_theta.detach().to(theta.dtype)
-    return new_theta, State._make(part.detach() if isinstance(part, Tensor) else part for part in state)
+    t, m, v = (part.detach() if isinstance(part, Tensor) else part for part in state)
+    return new_theta, State._make((t.item() if isinstance(t, Tensor) and t.numel() == 1 else t, m, v))
 
 
 def describe(value: Any) -> str:
@@ -279,7 +329,11 @@ class RuleOptimizer(torch.optim.Optimizer):
         if theta.is_complex():  # as in torch: real and imaginary parts are coordinates
             values, grad = torch.view_as_real(values), torch.view_as_real(grad)
         state = State(**memory) if memory else State.zeros(values)
-        new_theta, new_state = take_step(self.rule, values, grad, state, **hyper)
+        step = partial(take_step, self.rule, **hyper)
+        if not memory:
+            step = partial(trial, self.rule, step)
+        # Copies: a rule may hand on what it got in its state, and these two are changed in place from here on.
+        new_theta, new_state = step(theta=values.clone(), grad=grad.clone(), state=state)
         memory.update(new_state._asdict())
         values.copy_(new_theta)
 

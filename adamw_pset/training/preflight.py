@@ -10,7 +10,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adamw_pset.rule import Rule, RuleError, State, decay_name, hyperparameters, rule_name, take_step, takes_any
+from adamw_pset.rule import (
+    BrokenContract,
+    Rule,
+    RuleError,
+    State,
+    decay_name,
+    hyperparameters,
+    rule_name,
+    take_step,
+    takes_any,
+    trial,
+)
 
 # One step of a stack of runs: (θ, g, state, η, λ) -> (θ, state), with η and λ of shape (runs, 1, ...).
 Stepper = Callable[[Tensor, Tensor, Any, Tensor, Tensor], tuple[Tensor, Any]]
@@ -20,8 +31,8 @@ def stepper(rule: Rule, hyper: dict[str, Any], shapes: Iterable[tuple[int, ...]]
     """How to move a stack of runs with ``rule``: all at once if it can, else run by run.
 
     It is tried on parameters of these ``shapes``.
-    Raises ``RuleError`` if the rule cannot be called with ``lr``, its decay and ``hyper``, changes
-    its arguments, returns the wrong thing or NaN.  Warns, and says why, when the runs must be
+    Raises ``RuleError`` if the rule cannot be called with ``lr``, its decay and ``hyper``, breaks
+    ``CONTRACT`` or returns NaN.  Warns, and says why, when the runs must be
     moved one by one.
     """
     known, decay = hyperparameters(rule), decay_name(rule)
@@ -45,9 +56,11 @@ def stepper(rule: Rule, hyper: dict[str, Any], shapes: Iterable[tuple[int, ...]]
             steps.append(take_step(rule, row, g_row, s, **values, **hyper))
         return torch.stack([new for new, _ in steps]), [s for _, s in steps]
 
-    alone, alone_error = _try(run_by_run, shapes)
-    together, together_error = _try(stacked, shapes)
+    alone, alone_error = _try(rule, run_by_run, shapes)
+    together, together_error = _try(rule, stacked, shapes)
     if alone is None and together is None:
+        if isinstance(alone_error, BrokenContract):
+            raise alone_error
         raise RuleError(f"{rule_name(rule)} fails: {_in_words(alone_error)}") from alone_error
     if together is None:
         reason = f"on tensors of learning rates it fails ({_in_words(together_error)})"
@@ -68,15 +81,15 @@ def _in_words(error: Exception | None) -> str:
     return str(error) if isinstance(error, RuleError) else f"{type(error).__name__}: {error}"
 
 
-def _try(step: Stepper, shapes: Iterable[tuple[int, ...]]) -> tuple[Tensor | None, Exception | None]:
+def _try(rule: Rule, step: Stepper, shapes: Iterable[tuple[int, ...]]) -> tuple[Tensor | None, Exception | None]:
     """θ after two steps on small stacks of runs, one after the other in a row, or the error."""
     try:
-        return torch.cat([_two_steps(step, shape).flatten() for shape in shapes]), None
+        return torch.cat([_two_steps(rule, step, shape).flatten() for shape in shapes]), None
     except Exception as error:
         return None, error
 
 
-def _two_steps(step: Stepper, shape: tuple[int, ...]) -> Tensor:
+def _two_steps(rule: Rule, step: Stepper, shape: tuple[int, ...]) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     theta: Tensor
     theta, *gradients = torch.randn(3, 3, *shape, generator=generator, dtype=torch.float32)
@@ -84,22 +97,7 @@ def _two_steps(step: Stepper, shape: tuple[int, ...]) -> Tensor:
     lam = torch.tensor([0.01, 0.1, 0.001], dtype=theta.dtype).reshape(3, *[1] * len(shape))
     state: Any = State.zeros(theta)
     for g in gradients:
-        arguments = {"theta": theta, "grad": g, "lr": lr, "its decay": lam, "the state": state}
-        before = {name: [t.clone() for t in _tensors(value)] for name, value in arguments.items()}
-        theta, new_state = step(theta, g, state, lr, lam)
-        for name, value in arguments.items():
-            if not all(map(torch.equal, before[name], _tensors(value))):
-                raise RuleError(
-                    f"it changes {name} in place; compute a new tensor instead (theta = theta - ..., not theta -= ...)"
-                )
+        theta, state = trial(rule, step, theta=theta, grad=g, state=state, lr=lr, decay=lam)
         if not theta.isfinite().all():
             raise RuleError("it returns NaN or infinity on an ordinary step")
-        state = new_state
     return theta
-
-
-def _tensors(value: Any) -> list[Tensor]:
-    """Every tensor in a value made of tuples, lists and tensors."""
-    if isinstance(value, Tensor):
-        return [value]
-    return [t for part in value for t in _tensors(part)] if isinstance(value, tuple | list) else []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import functools
+import math
+import pickle
 import textwrap
 import warnings
 from typing import Any
@@ -17,6 +19,7 @@ from torch.optim.swa_utils import SWALR
 from adamw_pset import RuleError, RuleOptimizer, State, sweep
 from adamw_pset.checks.verdicts import CheckFailed, check
 from adamw_pset.data import Data
+from adamw_pset.optimizers import adamw
 from adamw_pset.rule import decay_name
 from autograder.sandbox.sandbox import Sandbox
 
@@ -30,6 +33,12 @@ BODY = """\
 """
 END = "    return (1 - weight_decay) * theta - step, "
 PLAIN = HEAD + BODY + END + "State(t, m, v)\n"
+
+
+def method(source: str) -> str:
+    return "class Rule:\n" + textwrap.indent(source, "    ")
+
+
 RIGHT_RULES = {
     "a list of two": HEAD + BODY + "    return [(1 - weight_decay) * theta - step, State(t, m, v)]\n",
     "a tuple as state": HEAD + BODY + END + "(t, m, v)\n",
@@ -38,19 +47,14 @@ RIGHT_RULES = {
         HEAD.replace("adamw", "full").replace("*,", "scale, *,") + BODY + END + "State(t, m, v)\n"
         "import functools\nadamw = functools.partial(full, scale=1)\n"
     ).replace("scale, *,", "*, scale,"),
-    "an object": "class Rule:\n"
-    + textwrap.indent(HEAD.replace("adamw(", "__call__(self, ") + BODY + END + "State(t, m, v)\n", "    ")
-    + "adamw = Rule()\n",
-    "a lambda": HEAD.replace("adamw", "full")
-    + BODY
-    + END
-    + "State(t, m, v)\n"
+    "an object": method(PLAIN.replace("adamw(", "__call__(self, ")) + "adamw = Rule()\n",
+    "a lambda": PLAIN.replace("adamw", "full")
     + "adamw = lambda theta, grad, state, **hyper: full(theta, grad, state, **hyper)\n",
     "**hyper": "def adamw(theta, grad, state, **hyper):\n"
     "    lr, weight_decay, eps = hyper['lr'], hyper['weight_decay'], hyper.get('eps', 1e-8)\n"
     "    beta1, beta2 = hyper.get('beta1', 0.9), hyper.get('beta2', 0.999)\n" + BODY + END + "State(t, m, v)\n",
     "a decorator without wraps": "def loud(f):\n    def wrapper(*args, **kwargs):\n        return f(*args, **kwargs)\n"
-    "    return wrapper\n@loud\n" + HEAD + BODY + END + "State(t, m, v)\n",
+    "    return wrapper\n@loud\n" + PLAIN,
     "autograd": HEAD
     + "    leaf = theta.detach().clone().requires_grad_(True)\n"
     + "    (pull,) = torch.autograd.grad((leaf**2).sum() / 2, leaf)\n"
@@ -60,7 +64,19 @@ RIGHT_RULES = {
     + "    theta.requires_grad_(True)\n    (theta**2 / 2).sum().backward()\n"
     + BODY
     + "    return theta - weight_decay * theta.grad - step, State(t, m, v)\n",
-    "θ with a graph": HEAD + "    theta = theta.clone().requires_grad_()\n" + BODY + END + "State(t, m, v)\n",
+    "θ and m with a graph": HEAD
+    + BODY
+    + "    leaf = torch.nn.Parameter\n    return leaf((1 - weight_decay) * theta - step), State(t, 1 * leaf(m), v)\n",
+    "a method": method(PLAIN.replace("(theta", "(self, theta")) + "adamw = Rule().adamw\n",
+    "*args": PLAIN.replace("theta, grad, state, *", "*args").replace(":\n", ":\n    theta, grad, state = args\n", 1),
+    "positional only, with defaults": PLAIN.replace("state, *, lr, weight_decay", "state, /, lr=0, weight_decay=0"),
+    "a pair and a state with names of their own": "from collections import namedtuple\n"
+    "Step, Memory = namedtuple('Step', 'x s'), namedtuple('Memory', 'k a b')\n"
+    + HEAD
+    + BODY
+    + "    return Step((1 - weight_decay) * theta - step, Memory(torch.as_tensor(t), m, v))\n",
+    "t in a tensor of one": HEAD + BODY + END + "State(torch.as_tensor([t]), m, v)\n",
+    "t as a float": HEAD + BODY + END + "State(float(t), m, v)\n",
 }
 REFUSED = {  # what comes back: in which words it is refused everywhere
     "None": "(theta, state); it returned None (is the return line missing?)",
@@ -71,15 +87,47 @@ REFUSED = {  # what comes back: in which words it is refused everywhere
     "theta.numpy(), State(t, m, v)": "theta as a torch.Tensor; it returned a",
     "theta.sum(), State(t, m, v)": "theta in the shape it got, ",
     "theta.half(), State(t, m, v)": "theta in the dtype it got, ",
-    "theta, (t, m)": "State(t, m, v); it returned a tuple of 2",
-    "theta, State(t, None, v)": "State(t, m, v); it returned a State of 3",
+    "theta, (t, m)": "numbers or tensors; it returned a tuple of 2",
+    "theta, {'t': t, 'm': m, 'v': v}": "numbers or tensors; it returned a dict",
+    "theta, State(t, None, v)": "numbers or tensors; it returned State(int, NoneType, Tensor)",
+    "theta, (t, m, v.numpy())": "numbers or tensors; it returned tuple(int, Tensor, ndarray)",
+    "(1 - weight_decay) * theta - step, (m, v, t)": "The parts of the state have changed places: their order is t, m,",
+}
+IN_PLACE = " is changed in place, and whoever called still needs the old values: work on new ones"
+REMEMBERS = "the rule gives two different results: it remembers something outside the state"
+RULES_REFUSED = {result: (HEAD + BODY + f"    return {result}\n", words) for result, words in REFUSED.items()} | {
+    "yield": (PLAIN.replace("return", "yield"), "(theta, state); it returned a generator"),
+    "θ in place": (
+        PLAIN.replace("(1 - weight_decay) * theta", "theta.data.mul_(1 - weight_decay)"),
+        f"theta{IN_PLACE}",
+    ),
+    "g in place": (HEAD + BODY + "    grad.zero_()\n" + END + "State(t, m, v)\n", f"grad{IN_PLACE}"),
+    "m in place": (PLAIN.replace("beta1 * state.m", "state.m.mul_(beta1)"), f"state{IN_PLACE}"),
+    "random": (PLAIN.replace("theta - step", "theta - torch.rand(()) * step"), REMEMBERS),
+    "an object with a memory": (
+        method(
+            "state = State(0, 0, 0)\n"
+            + PLAIN.replace("adamw(theta, grad, state", "__call__(self, theta, grad, given")
+            .replace("state.", "self.state.")
+            .replace("    return", "    self.state = State(t, m, v)\n    return")
+            .replace("step, State(t, m, v)", "step, given")
+        )
+        + "adamw = Rule()\n",
+        REMEMBERS,
+    ),
+    "a class": (method(PLAIN).replace("Rule", "adamw"), "is a class, and a function is asked for: write def, with ("),
+    "a method of nothing": (
+        method(PLAIN.replace("(theta", "(self, theta")) + "adamw = Rule.adamw\n",
+        "takes (self, theta, grad, state, *, lr, weight_decay, beta1=0.9, beta2=0.999, eps=1e-08) and cannot be called",
+    ),
+    "a string": ("adamw = 'adamw'\n", " is asked for, and this is a str"),
 }
 
 
-def defined(source: str) -> Any:
+def defined(source: str, name: str = "adamw") -> Any:
     space: dict[str, Any] = {"torch": torch, "State": State, "functools": functools}
     exec(compile(source, "<a cell>", "exec"), space)
-    return space["adamw"]
+    return space[name]
 
 
 def swept(rule: Any) -> float:
@@ -110,18 +158,51 @@ def test_a_right_rule_is_right_everywhere(name: str, box: Sandbox, capsys: pytes
     assert grade_one(box, "adamw", RIGHT_RULES[name]).message == "Right."
 
 
-@pytest.mark.parametrize("result", REFUSED)
-def test_a_broken_contract_is_refused_everywhere_in_the_same_words(result: str, box: Sandbox) -> None:
-    source = HEAD + BODY + f"    return {result}\n"
-    rule, words = defined(source), REFUSED[result]
-    for use, error in ((lambda: check("adamw", rule), CheckFailed), (lambda: swept(rule), RuleError)):
+@pytest.mark.parametrize("name", RULES_REFUSED)
+def test_a_broken_contract_is_refused_everywhere_in_the_same_words(name: str, box: Sandbox) -> None:
+    source, words = RULES_REFUSED[name]
+    said = [grade_one(box, "adamw", source).message]
+    uses: Any = (functools.partial(check, "adamw"), CheckFailed), (swept, RuleError), (stepped, RuleError)
+    for use, error in uses:
         with pytest.raises(error) as caught:
-            use()
-        assert words.replace("theta", "θ") in str(caught.value).replace("theta", "θ")
-    with pytest.raises(RuleError) as caught:
-        stepped(rule)
-    assert words in str(caught.value)
-    assert words.replace("theta", "θ") in grade_one(box, "adamw", source).message.replace("theta", "θ")
+            use(defined(source))
+        said.append(str(caught.value))
+    for message in said:
+        assert words.replace("theta", "θ") in message.replace("theta", "θ")
+
+
+def test_what_no_line_uses_may_be_a_number(box: Sandbox) -> None:
+    source = textwrap.dedent("""\
+        def sgdw(theta, grad, state, *, lr, weight_decay, beta1=1.0):
+            m = (1 - beta1) * state.m + beta1 * grad
+            return (1 - weight_decay) * theta - lr * m, State(state.t + 1, m, 0)
+    """)
+    rule = defined(source, "sgdw")
+    check("sgdw", rule)
+    swept(rule)
+    assert stepped(rule).tolist() == pytest.approx([0.8**3 - 0.122, -2 * 0.8**3 - 0.061])  # 0.1 g (1 + 0.8 + 0.64)
+    assert grade_one(box, "sgdw", source).message == "Right."
+
+
+def test_a_state_may_hold_what_the_rule_got() -> None:
+    """The gradient and θ, which a training loop changes in place."""
+
+    def heavy_ball(theta: Any, grad: Any, state: State, *, lr: float) -> Any:
+        return theta - lr * (grad + state.m) + (state.t > 0) * (theta - state.v), State(state.t + 1, grad, theta)
+
+    theta = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
+    opt, thetas = RuleOptimizer([theta], heavy_ball, lr=0.1), [theta.detach().clone()]
+    theta.grad = torch.zeros(2)
+    for t in range(3):
+        theta.grad += t + 1
+        opt.step()
+        thetas.append(theta.detach().clone())
+        opt.zero_grad(set_to_none=False)
+    by_hand = thetas[:1]
+    by_hand.append(by_hand[-1] - 0.1 * (1 + 0))
+    by_hand.append(by_hand[-1] - 0.1 * (2 + 1) + (by_hand[-1] - by_hand[-2]))
+    by_hand.append(by_hand[-1] - 0.1 * (3 + 2) + (by_hand[-1] - by_hand[-2]))
+    torch.testing.assert_close(torch.stack(thetas), torch.stack(by_hand), rtol=0, atol=1e-6)
 
 
 def test_float32_is_taken_for_float64() -> None:
@@ -312,3 +393,65 @@ def test_groups_and_parameters_as_torch_has_them() -> None:
     for theta in both:
         RuleOptimizer([theta], opt.rule, lr=0.1, weight_decay=0.5).step()
     assert torch.equal(torch.view_as_real(both[0].detach()), both[1].detach())
+
+
+# --- in a training loop of torch ---------------------------------------------------------------------
+
+
+def train(model: Any, opt: torch.optim.Optimizer, scaler: torch.amp.GradScaler | None = None) -> Any:
+    generator = torch.Generator().manual_seed(1)
+    for t in range(10):
+        x = torch.randn(8, 3, generator=generator).to(model[0].weight.dtype)
+        loss = model(x).square().mean() * (math.inf if scaler and t == 4 else 1)
+        opt.zero_grad()
+        if scaler:
+            scaler.scale(loss).backward()
+            scaler.step(opt)
+            scaler.update()
+        else:
+            loss.backward()
+            opt.step()
+
+
+def in_bfloat16(model: Any, make: Any) -> None:
+    train(model, make(model.bfloat16().parameters()))
+
+
+def scaled(model: Any, make: Any) -> None:
+    train(model, make(model.parameters()), torch.amp.GradScaler("cpu"))
+
+
+def pickled(model: Any, make: Any) -> None:
+    opt = make(model.parameters())
+    train(model, opt)
+    twin, twin_opt = pickle.loads(pickle.dumps((model, opt)))
+    train(twin, twin_opt)
+    model.load_state_dict(twin.state_dict())
+
+
+def frozen_and_empty(model: Any, make: Any) -> None:
+    empty = torch.nn.Parameter(torch.zeros(0))
+    empty.grad = torch.zeros(0)
+    model[0].bias.requires_grad_(False)
+    train(model, make([*model.parameters(), empty]))
+
+
+def hooked(model: Any, make: Any) -> None:
+    opt = make(model.parameters())
+    opt.register_step_post_hook(lambda *_: model[2].bias.data.zero_())
+    train(model, opt)
+
+
+@pytest.mark.parametrize("use", [in_bfloat16, scaled, pickled, frozen_and_empty, hooked])
+def test_it_is_used_as_adamw_of_torch(use: Any) -> None:
+    models = []
+    for make in (
+        lambda params: RuleOptimizer(params, adamw, lr=0.01, weight_decay=0.001),
+        lambda params: torch.optim.AdamW(params, 0.01, weight_decay=0.1),
+    ):
+        torch.manual_seed(0)
+        models.append(torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2)))
+        use(models[-1], make)
+    for ours, theirs in zip(*(model.parameters() for model in models), strict=True):
+        # θ ≈ 1, ten or twenty steps: rounding in float32, and in bfloat16 of 8 bits
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6 if ours.dtype == torch.float32 else 1 / 128)

@@ -377,7 +377,7 @@ def step(rule: Any, **hyper: Any) -> None:
         (lambda: step(lambda theta, grad, state: (1.0, state)), "theta as a torch.Tensor; it returned a float"),
         (lambda: step(lambda theta, grad, state: (theta.sum(), state)), "shape it got, (2,); it returned ()"),
         (lambda: step(lambda theta, grad, state: (theta.double(), state)), "float32; it returned torch.float64"),
-        (lambda: step(lambda theta, grad, state: (theta, state[1:])), "State(t, m, v); it returned a tuple of 2"),
+        (lambda: step(lambda theta, grad, state: (theta, state[1:])), "numbers or tensors; it returned a tuple of 2"),
         (lambda: step(sgd, lr=0.1, grad=torch.ones(2).to_sparse()), "dense gradients; this one is sparse"),
     ],
 )

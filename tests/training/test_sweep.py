@@ -190,9 +190,9 @@ def broken(name: str) -> Rule:
     [
         ("shape", "mine should return theta in the shape it got"),
         ("dtype", "mine should return theta in the dtype it got, torch.float32"),
-        ("theta in place", "changes theta in place"),
-        ("grad in place", "changes grad in place"),
-        ("state in place", "changes the state in place"),
+        ("theta in place", "theta is changed in place"),
+        ("grad in place", "grad is changed in place"),
+        ("state in place", "state is changed in place"),
         ("nan", "returns NaN or infinity"),
         ("nothing", "None (is the return line missing?)"),
         ("no state", "should return (theta, state)"),
@@ -258,7 +258,11 @@ def test_a_setting_that_a_file_lacks_counts_as_the_default(tmp_path: Path) -> No
     ("call", "error", "words"),
     [
         (lambda: run(O.adam), RuleError, "adam takes no decay"),
-        (lambda: run(lambda theta, grad: None), RuleError, "is not an update rule"),
+        (
+            lambda: run(lambda theta, grad: None),
+            RuleError,
+            "<lambda> takes (theta, grad) and cannot be called as asked",
+        ),
         (lambda: run(beta3=1), RuleError, "it has no beta3"),
         (lambda: run(lrs=[]), ValueError, "lrs=[]"),
         (lambda: run(lrs=[-0.1]), ValueError, "lrs=[-0.1]: give different finite numbers from 0 up"),
@@ -275,7 +279,7 @@ def test_a_setting_that_a_file_lacks_counts_as_the_default(tmp_path: Path) -> No
         (lambda: run(data=lambda s: make_data(n_train=100 + s)), ValueError, "all seeds need the same"),
         (lambda: run(data=3), ValueError, "data=3"),
         (lambda: run(data=lambda s: s), ValueError, "data(0) gave a int: it should make a Data"),
-        (lambda: run(3), RuleError, "3 is not an update rule"),  # type: ignore[arg-type]
+        (lambda: run(3), RuleError, "a function is asked for, and this is an int"),  # type: ignore[arg-type]
         (lambda: run(lrs=0.01), ValueError, "lrs=0.01: give a list of numbers, such as [0.01, 0.1]"),
         (lambda: run(decays=["a"]), ValueError, "decays=['a']: give a list of numbers"),
         (lambda: run(seeds=2.5), ValueError, "seeds=2.5: give how many"),
@@ -317,14 +321,14 @@ def after(calls: float) -> Rule:
 def test_an_interrupted_sweep_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "cores", lambda: 1)
     save, whole = tmp_path / "runs.csv", run(after(math.inf), block=3)
-    per_block = 2 * 5 * 3  # epochs, batches, weight matrices
+    in_trial, per_block = 24, 2 * 5 * 3  # calls of the rule; epochs, batches, weight matrices
     with pytest.raises(KeyboardInterrupt):
-        run(after(8 + 2.5 * per_block), block=3, save=save)  # 8 calls of the trial, 2 blocks and a half
+        run(after(in_trial + 2.5 * per_block), block=3, save=save)  # 2 blocks and a half
     assert len(read_table(save)) == 6
     assert [p.name for p in tmp_path.iterdir()] == ["runs.csv"]  # no half-written file
     same(run(after(math.inf), block=3, save=save), whole)
-    assert CALLS["made"] == 8 + 2 * per_block
-    same(run(after(8), save=save), whole)  # the trial alone: nothing is left to train
+    assert CALLS["made"] == in_trial + 2 * per_block
+    same(run(after(in_trial), save=save), whole)  # the trial alone: nothing is left to train
 
 
 @pytest.mark.parametrize(
