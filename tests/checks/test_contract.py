@@ -247,15 +247,14 @@ SCHEDULES: dict[str, tuple[Any, float | None, float]] = {
 }
 
 
-def trained(opt: torch.optim.Optimizer, schedule: Any = None) -> tuple[torch.Tensor, list[float]]:
-    """θ after ten steps on the same gradients, and the lr of each step."""
+def trained(opt: torch.optim.Optimizer, schedule: Any, first: int = 0, last: int = 10) -> tuple[Any, list[float]]:
+    """θ after steps on the same gradients, and the lr of each step."""
     theta, lrs = opt.param_groups[0]["params"][0], []
-    for t in range(10):
+    for t in range(first, last):
         lrs.append(float(opt.param_groups[0]["lr"]))
         theta.grad = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64) / (1 + t)
         opt.step()
-        if schedule is not None:
-            schedule.step(*[1.0] * isinstance(schedule, S.ReduceLROnPlateau))
+        schedule.step(*[1.0] * isinstance(schedule, S.ReduceLROnPlateau))
     return theta.detach(), lrs
 
 
@@ -295,6 +294,19 @@ def test_the_decay_follows_each_schedule_of_torch_or_is_refused(name: str) -> No
             assert lrs == pytest.approx(torch_lrs, rel=1e-12, abs=1e-15)
             for oracle in (expected, by_hand(lrs, peak)):
                 torch.testing.assert_close(theta, oracle, rtol=0, atol=1e-13)  # ten steps of float64, θ ≈ 4
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_checkpoint_in_mid_schedule_goes_on(name: str) -> None:
+    make, said, _ = SCHEDULES[name]
+    whole, begun, resumed = optimizer(peak_lr=said), optimizer(peak_lr=said), optimizer(0.03)
+    expected, _ = trained(whole, make(whole))
+    schedules = make(begun), make(resumed)
+    theta, _ = trained(begun, schedules[0], 0, 4)
+    resumed.param_groups[0]["params"][0].data.copy_(theta)
+    resumed.load_state_dict(begun.state_dict())
+    schedules[1].load_state_dict(schedules[0].state_dict())
+    assert torch.equal(trained(resumed, schedules[1], 4)[0], expected)
 
 
 def test_each_schedule_of_torch_has_its_row() -> None:
