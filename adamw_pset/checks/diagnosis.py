@@ -298,7 +298,7 @@ class _Search:
         return len(diagnosis.mistakes) + self.is_vague(diagnosis)
 
     def is_vague(self, diagnosis: Diagnosis) -> bool:
-        return bool({self.default_mistake, "step_scaled"}.intersection(diagnosis.mistakes))
+        return bool({self.default_mistake, "step_scaled", "decay_share"}.intersection(diagnosis.mistakes))
 
     def weight(self, diagnosis: Diagnosis) -> tuple[int, int, bool, int]:
         """How little a diagnosis is worth: unknown parts, mistakes, whether one of them is vague, parts."""
@@ -324,7 +324,7 @@ class _Search:
             terms = np.stack([space[f"old_{name}"].ravel(), (g ** (1 + (name == "v"))).ravel()], axis=1)
             seen = np.broadcast_to(probe.out[name], g.shape).ravel()
             number = np.linalg.lstsq(terms, seen)[0][0] if np.isfinite(seen).all() else 0.0
-            if 0.01 < number < 1:
+            if 0.01 < number < 0.9999:  # not the old moment itself, and not the new gradient
                 numbers.append(f"{number:.6g}")
         fixed: dict[str, list[Way]] = {}
         for line in (name, f"{name}_hat"):
@@ -343,7 +343,7 @@ class _Search:
             if first and second:
                 break
         unknown = tuple(HANDED_ON.format(name) for name, ways in (("m", first), ("v", second)) if not ways)
-        pairs = itertools.product(first or [self.as_seen("m")], second or [self.as_seen("v")])
+        pairs = itertools.product(first or self.not_known("m"), second or self.not_known("v"))
         return sorted(pairs, key=self.unlikely)[:MOST_PAIRS], unknown
 
     def pair(self, first: Part, second: Part) -> frozenset[str]:
@@ -364,6 +364,12 @@ class _Search:
     def as_seen(self, name: str) -> Part:
         values = [probe.out[name] for probe in self.probes]
         return Part(frozenset(), UNSEEN, values, [probe.given["grad"] for probe in self.probes])
+
+    def not_known(self, name: str) -> list[Part]:
+        """What a step may use if nothing explains this moment: the one that is handed on, or the right one."""
+        gradients = [space["grad"] + (space["pulled"][0, 0] if self.coupled else 0) for space in self.times[0]]
+        right = self.made(self.lines[name][0][1], gradients, frozenset(), UNSEEN)
+        return [self.as_seen(name), right]
 
     def gradients(self, thorough: bool) -> Gradients:
         """Each gradient that m and v may be made of: its mistake, the pull in it, and its values on each probe."""
@@ -436,8 +442,8 @@ class _Search:
         hats = [(mistake, way) for mistake, way in self.lines[f"{name}_hat"] if way != name and not SHOWS_G.search(way)]
         ways = [(f"hats_returned{JOIN}{mistake}", way) for mistake, way in hats]
         if name == "v":
-            root = f"({hats[0][1]}) ** 0.5"
-            ways += [("root_in_v", root), ("root_in_v", f"{root} + eps")]
+            roots = [f"({value}) ** 0.5" for value in (name, hats[0][1])]
+            ways += [("root_in_v", f"{root}{eps}") for root in roots for eps in ("", " + eps")]
         return ways
 
     def fitting(self, name: str, line: str, hand_on: str, stacks: list[Array]) -> NDArray[np.int_]:
@@ -530,14 +536,30 @@ class _Search:
         decaying, bare = twins
         space = spaces[decaying] | {"update": self.probes[bare].out["theta"]}
         losses = [loss for loss in self.left_of_theta({decaying: space}) if not loss.late]
-        if not unknown and all(np.ptp(scale) <= self.tolerance * abs(scale).max() for scale in scales):
+        if not unknown and all(self.is_one_number(scale) for scale in scales):
             mistakes |= {"step_scaled"}
         else:
             unknown = (*unknown, STEP)
         if not losses:
-            return Diagnosis(self.ordered(mistakes | told), (*unknown, DECAY))
+            return self.with_some_share(first, {decaying: space}, mistakes | told, unknown)
         told = min((self.named(first, second, loss) for loss in losses), key=lambda each: len(self.said(each)))
         return Diagnosis(self.ordered(mistakes | told), unknown)
+
+    def with_some_share(
+        self, first: Part, spaces: Mapping[int, dict[str, Any]], mistakes: frozenset[str], unknown: tuple[str, ...]
+    ) -> Diagnosis:
+        """What is known of a decay that no way gives: perhaps that it is some share of θ, or of the new θ."""
+        for place in ("theta", "new theta") if first.pull in (None, UNSEEN) else ():
+            base = {"theta": "theta", "new theta": "update"}[place]
+            shares = [(space["update"] - self.probes[i].out["theta"]) / space[base] for i, space in spaces.items()]
+            if all(self.is_one_number(share) for share in shares):
+                told = {self.places[place]} | ({"decay_share"} if not self.coupled else set())
+                return Diagnosis(self.ordered(mistakes | told), unknown)
+        return Diagnosis(self.ordered(mistakes), (*unknown, DECAY))
+
+    def is_one_number(self, scale: Array) -> bool:
+        """Whether these are all the same, up to rounding, and not 0."""
+        return bool(abs(scale).min() > 0 and np.ptp(scale) <= self.tolerance * abs(scale).max())
 
     def twins(self) -> tuple[int, int] | None:
         """A probe with a decay and one without that are alike in all else, t, m and v after the step as well."""
@@ -613,7 +635,7 @@ class _Search:
             best = min((diagnosis for diagnosis, _ in found), key=self.weight)
             return best._replace(mistakes=self.ordered({*best.mistakes, self.default_mistake}))
         told = mistakes | self.named(first, second, Loss("nowhere", 0, (0, 0))) - {self.places["nowhere"]}
-        return Diagnosis(self.ordered(told), (*unknown, DECAY))
+        return self.with_some_share(first, decaying, told, unknown)
 
     def as_one(self, told: frozenset[str], written: Mapping[str, str], loss: Loss) -> frozenset[str]:
         """``told`` with one mistake for those that are one where the lines are written like this."""
@@ -680,8 +702,7 @@ class _Search:
             theta = self.agree(self.every_theta(space, loss.place), probe, "theta")[loss.late, *loss.pull]
             moments = [("m", first), ("v", second)]
             if not theta or not all(
-                "state_not_returned" in part.mistakes
-                or "hats_returned" in part.mistakes
+                part.mistakes & {"state_not_returned", "hats_returned", "root_in_v"}
                 or bool(self.agree(part.values[i], probe, name))
                 for name, part in moments
             ):

@@ -38,6 +38,16 @@ ERRORS = {
     ("RuntimeError", "bitwise_xor"): "caret",
     ("AttributeError", "can't set attribute"): "state_assigned",
 }
+FIRST = ["theta", "grad", "state"]
+DECAYS = ("wd", "decay", "weight_decay", "weight_decay_rate", "l2", "lam", "lamb", "lambd", "lambda_", "lmbda", "reg")
+ALSO = {  # what the arguments of rules are called elsewhere
+    "lr": ("learning_rate", "alpha", "eta", "step_size"),
+    "weight_decay": DECAYS,
+    "l2": (*DECAYS, "l2_reg", "l2_lambda", "penalty"),
+    "beta1": ("b1", "beta_1", "momentum", "mu", "beta", "rho1", "betas"),
+    "beta2": ("b2", "beta_2", "rho", "rho2", "betas"),
+    "eps": ("epsilon", "e", "ep"),
+}
 OF_NUMPY = ("must be Tensor, not numpy.ndarray", "'numpy.ndarray' object has no attribute", "not numpy.float64")
 
 
@@ -341,16 +351,30 @@ def _fits(function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
         return
+    names = list(signature.parameters)
+    if kwargs and set(FIRST) <= set(names) and names[:3] != FIRST:
+        order = "its first arguments should be theta, grad and state, in this order"
+        raise Stopped("wrong_signature", got=signature, error=order)
     try:
         signature.bind(*args, **kwargs)
     except TypeError as error:
-        unknown = [name for name in kwargs if name not in signature.parameters]
-        named = [p.name for p in signature.parameters.values() if p.kind == p.KEYWORD_ONLY or p.name not in kwargs]
-        other = [name for name in named[len(args) :] if name not in kwargs] if args else []
-        if kwargs and unknown and len(other) == len(unknown):
-            pairs = " and ".join(f"'{new}', not '{old}'" for new, old in zip(unknown, other, strict=True))
+        if pairs := _called_otherwise([n for n in kwargs if n not in names], [n for n in names[3:] if n not in kwargs]):
             raise Stopped("argument_name", pairs=pairs) from None
         raise Stopped("wrong_signature", got=signature, error=error) from None
+
+
+def _called_otherwise(missing: list[str], others: list[str]) -> str:
+    """Which of ``others`` each ``missing`` argument is, by the names it has elsewhere; "" if it is not clear."""
+    if not missing:
+        return ""
+    found = {name: next((other for other in others if other.lower() in ALSO.get(name, ())), "") for name in missing}
+    unclear, left = [n for n, other in found.items() if not other], [n for n in others if n not in found.values()]
+    if len(unclear) == len(left) == 1:
+        found[unclear[0]] = left[0]
+    if not all(found.values()):
+        return ""
+    pairs = [f"'{name}', not '{other}'" for name, other in found.items() if other != "betas"]
+    return " and ".join(pairs + ["'beta1' and 'beta2', not 'betas'"] * ("betas" in found.values()))
 
 
 def where(error: BaseException, function: Callable[..., Any]) -> str:

@@ -128,7 +128,7 @@ DECAY_MISTAKES = (
                 )
             ],
         ),
-        (DECOUPLED, [{"pull": "DECAY * theta**2"}]),
+        (DECOUPLED, [{"pull": f"DECAY * {pull}"} for pull in ("theta**2", "theta**2 / 2", "(theta**2).sum() / 2")]),
     ),
     mistake(
         "decay_of_gradient",
@@ -164,6 +164,12 @@ DECAY_MISTAKES = (
         "The decay is a fixed number: it comes in as an argument, and other values should work too.",
         (RULES, [{"update": f"(1 - {decay}) * theta - step", "place": "nowhere"} for decay in FIXED]),
         (ADAM_L2, [{"grad": f"grad + {decay} * theta", "place": "nowhere"} for decay in (0.1, 0.01, 0.001, 1e-4)]),
+    ),
+    mistake(
+        "decay_share",
+        "The decay takes a share of θ, but not the share that came in: something multiplies or divides λ_w, and "
+        "nothing should.",
+        (DECOUPLED, [{"factor": "lr / (1 + 0.01 * t)"}, {"factor": "lr**2"}]),
     ),
     mistake(
         "decay_by_shape",

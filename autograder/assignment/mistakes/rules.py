@@ -407,6 +407,8 @@ RULE_MISTAKES = (
         (ADAMS, [{"denominator": "(v_hat + eps) ** 0.5"}, {"denominator": "(v_hat + eps**2) ** 0.5"}]),
         (ADAMS, [{"v": "beta2 * state.v + (1 - beta2) * g**2 + eps", "denominator": "v_hat ** 0.5"}]),
         (ADAMS, [{"v": "beta2 * state.v + (1 - beta2) * g**2 + eps"}]),
+        (ADAMS, [{"v": "beta2 * state.v + (1 - beta2) * (g**2 + eps)", "denominator": "v_hat ** 0.5"}]),
+        (ADAMS, [{"v": "beta2 * state.v + (1 - beta2) * (g**2 + eps)"}]),
     ),
     mistake(
         "eps_fixed",
@@ -481,6 +483,7 @@ RULE_MISTAKES = (
         "theta_missing",
         "The step alone comes back: it starts from the θ that came in, and that is missing.",
         (RULES, [{"update": "-(step)", "place": "nowhere"}, {"update": "step", "place": "nowhere"}]),
+        (RULES, [{"update": "step", "factor": "-1.0"}]),
     ),
     mistake("step_missing", "θ takes no step: nothing of the gradient reaches it.", (RULES, [{"update": "theta"}])),
     # --- how a rule is called ---
