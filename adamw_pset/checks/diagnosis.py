@@ -26,7 +26,7 @@ Spaces = list[dict[str, Any]]  # on each probe: the values of the names in the a
 
 JOIN = "+"  # between the ids of mistakes that are made together
 UNSEEN = "unseen"  # whether there is a pull in a moment that nothing explains
-MOST_PLACES, MOST_PAIRS, MOST_STEPS = 10_000, 6, 48  # hypotheses that are followed to the end
+MOST_PLACES, MOST_PAIRS, MOST_STEPS = 40_000, 6, 48  # hypotheses that are followed to the end
 FIXED = {"m": "0.9", "v": "0.999"}  # in a line with a β that is fixed this stands for any number
 SCALED = "gradient_clipped"  # by any number
 OF_GRADIENT = "decay_of_gradient"  # it has no place, since it is no decay of θ
@@ -62,6 +62,7 @@ class Part(NamedTuple):
     pull: Pull
     values: list[Array]  # on each probe
     gradients: list[Array]
+    handed_on: bool = True  # these values, and not others that are made of them or were before
 
 
 class Loss(NamedTuple):
@@ -369,7 +370,7 @@ class _Search:
         """What a step may use if nothing explains this moment: the one that is handed on, or the right one."""
         gradients = [space["grad"] + (space["pulled"][0, 0] if self.coupled else 0) for space in self.times[0]]
         right = self.made(self.lines[name][0][1], gradients, frozenset(), UNSEEN)
-        return [self.as_seen(name), right]
+        return [self.as_seen(name), right._replace(handed_on=False)]
 
     def gradients(self, thorough: bool) -> Gradients:
         """Each gradient that m and v may be made of: its mistake, the pull in it, and its values on each probe."""
@@ -428,7 +429,8 @@ class _Search:
                 for index in self.fitting(name, line, hand_on, [gs if shown else gs[:1] for gs in stacks]):
                     found, pull = options[index]
                     mistakes = self.said(frozenset({mistake, change, found}))
-                    ways.append(self.made(line, [gs[index] for gs in stacks], mistakes, pull if shown else UNSEEN))
+                    part = self.made(line, [gs[index] for gs in stacks], mistakes, pull if shown else UNSEEN)
+                    ways.append(part._replace(handed_on=hand_on == name))
         if all(bool(self.agree(np.asarray(p.given[f"old_{name}"]), p, name)) for p in self.usual):
             ways += self.kept(name, stacks)
         if thorough and name == "m" and not ways:
@@ -490,7 +492,8 @@ class _Search:
         for mistake, line in self.lines[name]:
             if mistake in ("", "state_ignored"):
                 told = frozenset({"state_not_returned", mistake}) - {""}
-                yield self.made(line, [gs[0] for gs in stacks], told, (0, 0) if self.coupled else None)
+                part = self.made(line, [gs[0] for gs in stacks], told, (0, 0) if self.coupled else None)
+                yield part._replace(handed_on=False)
 
     # --- the step ---
 
@@ -700,12 +703,8 @@ class _Search:
             if probe.usual:
                 continue
             theta = self.agree(self.every_theta(space, loss.place), probe, "theta")[loss.late, *loss.pull]
-            moments = [("m", first), ("v", second)]
-            if not theta or not all(
-                part.mistakes & {"state_not_returned", "hats_returned", "root_in_v"}
-                or bool(self.agree(part.values[i], probe, name))
-                for name, part in moments
-            ):
+            seen = [(name, part.values[i]) for name, part in (("m", first), ("v", second)) if part.handed_on]
+            if not theta or not all(bool(self.agree(value, probe, name)) for name, value in seen):
                 return False
         return True
 

@@ -167,7 +167,7 @@ def late(theta, grad, state, **hyper):  # type: ignore[no-untyped-def]
 
 def from_a_state(theta, grad, state, **hyper):  # type: ignore[no-untyped-def]
     new, after = ADAMW(theta, grad, state, **hyper)
-    return (new + 0.125 if after.t > 4 else new), after
+    return (new + 0.125 if after.t > 5 else new), after
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def from_a_state(theta, grad, state, **hyper):  # type: ignore[no-untyped-def]
     [
         ("adamw", compiled("adamw", wrong_source("adamw", {"factor": "lr"})), "Here it goes wrong:"),
         ("adamw", late, "for grad in"),
-        ("adamw", from_a_state, "from a state with t = 4:"),
+        ("adamw", from_a_state, "from a state with t = 5:"),
         ("weight_decay_factor", lambda l2, lr: l2 / lr, "weight_decay_factor("),
         ("preconditioner", lambda grads, beta2: np.eye(len(grads[0])), "preconditioner(np.array("),
         ("good_fraction", lambda table, threshold: 0.0, 'good_fraction(*example("good_fraction", 1))'),

@@ -196,7 +196,7 @@ def unknown(change: Callable[..., Any]) -> Callable[..., Any]:
         (lambda new, s, old, h: (new + 0.01, s), "The step of θ, with this t, m and v and a decay of 0, is wrong"),
         (lambda new, s, old, h: (new + 0.01, s), "No trial is all right. For one, in step 1 θ[0] is"),
         (lambda new, s, old, h: (new + (s.t == 2) * 0.01, s), "The first steps come out right, and later ones do not"),
-        (lambda new, s, old, h: (new, State(s.t, s.m, s.v + (s.t == 6))), "θ, t and m are right in every trial"),
+        (lambda new, s, old, h: (new, State(s.t, s.m, s.v + (s.t == 7))), "θ, t and m are right in every trial"),
         (lambda new, s, old, h: (new, State(s.t, s.m, s.v + 1)), "The v that is handed on is wrong, and by no mistake"),
     ],
 )
