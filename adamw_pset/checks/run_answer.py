@@ -12,6 +12,7 @@ import copy
 import inspect
 import io
 import linecache
+import sys
 import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -306,8 +307,10 @@ def first_prints() -> Iterator[Prints]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Neither prints nor warnings of an answer are seen; ``first_prints`` keeps some."""
+    """Neither prints nor warnings of an answer are seen, ``first_prints`` keeps some; ``torch.compile`` is left out."""
+    compiles = "torch._dynamo" in sys.modules
     with (
+        torch.compiler.set_stance("force_eager") if compiles else contextlib.nullcontext(),
         warnings.catch_warnings(),
         np.errstate(all="ignore"),
         contextlib.redirect_stdout(_first.pop() if _first else Prints()),

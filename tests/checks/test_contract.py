@@ -184,6 +184,13 @@ def test_what_no_line_uses_may_be_a_number(box: Sandbox) -> None:
     assert grade_one(box, "sgdw", source).message == "Right."
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # of torch's own, as torch.compile is imported
+def test_a_compiled_rule_needs_no_compiler(box: Sandbox) -> None:
+    source = "@torch.compile\n" + PLAIN
+    check("adamw", defined(source))
+    assert grade_one(box, "adamw", source).message == "Right."
+
+
 def test_a_state_may_hold_what_the_rule_got() -> None:
     """The gradient and θ, which a training loop changes in place."""
 
