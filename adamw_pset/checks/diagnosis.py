@@ -27,7 +27,7 @@ Spaces = list[dict[str, Any]]  # on each probe: the values of the names in the a
 JOIN = "+"  # between the ids of mistakes that are made together
 UNSEEN = "unseen"  # whether there is a pull in a moment that nothing explains
 MOST_PLACES, MOST_PAIRS, MOST_STEPS = 40_000, 6, 48  # hypotheses that are followed to the end
-FIXED = {"m": "0.9", "v": "0.999"}  # in a line with a β that is fixed this stands for any number
+FIXED = {"m": ("0.9", "0.5"), "v": ("0.999",)}  # in a line, these stand for any weights of the old moment and of g
 SCALED = "gradient_clipped"  # by any number
 OF_GRADIENT = "decay_of_gradient"  # it has no place, since it is no decay of θ
 HANDED_ON = "The {} that is handed on"
@@ -318,21 +318,22 @@ class _Search:
     # --- m and v ---
 
     def with_fixed_numbers(self, name: str) -> dict[str, list[Way]]:
-        """The lines of m or v and of its correction, with the number that stands in the place of β there."""
+        """The lines of m or v and of its correction, with the numbers that stand in them in the place of β."""
         probe, space = self.probes[0], self.times[0][0]
         numbers = []
         for g in (space["grad"], space["grad"] + space["pulled"][0, 0]):
             terms = np.stack([space[f"old_{name}"].ravel(), (g ** (1 + (name == "v"))).ravel()], axis=1)
             seen = np.broadcast_to(probe.out[name], g.shape).ravel()
-            number = np.linalg.lstsq(terms, seen)[0][0] if np.isfinite(seen).all() else 0.0
-            if 0.01 < number < 0.9999:  # not the old moment itself, and not the new gradient
-                numbers.append(f"{number:.6g}")
+            weights = np.linalg.lstsq(terms, seen)[0] if np.isfinite(seen).all() else ()
+            pairs = zip(FIXED[name], weights, strict=False)  # less 0 and 1: those are lines of their own
+            numbers += [(stands_for, f"{number:.6g}") for stands_for, number in pairs if 0.01 < number < 0.9999]
         fixed: dict[str, list[Way]] = {}
         for line in (name, f"{name}_hat"):
-            ways = self.lines[line]
-            templates = [way for way in ways if re.search(rf"\b{FIXED[name]}\b", way[1])]
-            fixed[line] = ways + [
-                (ids, way.replace(FIXED[name], number)) for ids, way in templates for number in numbers
+            fixed[line] = self.lines[line] + [
+                (ids, way.replace(stands_for, number))
+                for ids, way in self.lines[line]
+                for stands_for, number in numbers
+                if re.search(rf"\b{stands_for}\b", way)
             ]
         return fixed
 
@@ -343,6 +344,8 @@ class _Search:
             second = self.moment("v", thorough) if self.adaptive else [self.as_seen("v")]
             if first and second:
                 break
+        if self.adaptive and not any(SCALED in part.mistakes for part in second):
+            first = [part for part in first if SCALED not in part.mistakes]
         unknown = tuple(HANDED_ON.format(name) for name, ways in (("m", first), ("v", second)) if not ways)
         pairs = itertools.product(first or self.not_known("m"), second or self.not_known("v"))
         return sorted(pairs, key=self.unlikely)[:MOST_PAIRS], unknown
@@ -377,9 +380,11 @@ class _Search:
         if thorough in self.gradients_of:
             return self.gradients_of[thorough]
         bases: list[tuple[str, Pull, list[Array]]] = [
-            (mistake, None, self.each_probe(way)) for mistake, way in self.lines["grad"]
+            (mistake, pull, self.each_probe(way, pull))
+            for pull in (None, (0, 0))
+            for mistake, way in self.lines["grad"]
         ]
-        bases = bases + self.scaled() if thorough else bases[:1]
+        bases = bases if thorough else bases[:1]
         pulls, factors, plain = len(self.pulls), len(self.factors), len(self.lines["factor"])
         if not thorough:
             pulls = factors = 1
@@ -398,23 +403,31 @@ class _Search:
         self.gradients_of[thorough] = options, stacks
         return options, stacks
 
-    def each_probe(self, way: str) -> list[Array]:
-        return [np.asarray(_value(way, probe.given)) for probe in self.probes]
+    def each_probe(self, way: str, pull: tuple[int, int] | None = None) -> list[Array]:
+        """A line for the gradient on each probe, from the bare one or from one with this pull in it."""
+        grads = [space["grad"] + (space["pulled"][pull] if pull else 0) for space in self.times[-1]]
+        return [np.asarray(_value(way, p.given | {"grad": g})) for p, g in zip(self.probes, grads, strict=True)]
 
-    def scaled(self) -> list[tuple[str, Pull, list[Array]]]:
-        """The gradient, bare or with the decay in it, times the number that m shows: one, or what bounds its norm."""
-        found: list[tuple[str, Pull, list[Array]]] = []
-        right = self.lines["m"][0][1]
-        for pull in (None, (0, 0)):
-            gs = [space["grad"] + (space["pulled"][pull] if pull else 0) for space in self.times[-1]]
+    def scaled(self) -> Iterator[tuple[Pull, list[Array]]]:
+        """The gradient times the number that m shows: one, or what bounds its norm; the decay in it, or added."""
+        right, bare, none = self.lines["m"][0][1], self.each_probe("grad"), self.each_probe("0 * grad")
+        decayed = self.each_probe("grad", (0, 0))
+        pulls = [decayed_g - g for decayed_g, g in zip(decayed, bare, strict=True)]
+        for pull, gs, beside in ((None, bare, none), ((0, 0), decayed, none), ((0, 0), bare, pulls)):
             numbers = []
-            for probe, g in zip(self.probes, gs, strict=True):
-                without, whole = (self.line(right, probe, each[None])[0] for each in (0 * g, g))
+            for probe, g, more in zip(self.probes, gs, beside, strict=True):
+                without, whole = (self.line(right, probe, each[None])[0] for each in (more, more + g))
                 numbers.append(((probe.out["m"] - without) * (whole - without)).sum() / ((whole - without) ** 2).sum())
             bounds = [c * np.linalg.norm(g) for c, g in zip(numbers, gs, strict=True) if c < 1 - self.tolerance]
-            if all(c > 0 for c in numbers) and any(len(x) and np.ptp(x) < 1e-4 * max(x) for x in (numbers, bounds)):
-                found.append((SCALED, pull, [c * g for c, g in zip(numbers, gs, strict=True)]))
-        return found
+            alike = any(len(x) and np.ptp(x) < 1e-4 * max(x) for x in (numbers, bounds))
+            if all(c > 0 for c in numbers) and (alike or self.adaptive):  # where v tells whether it is so
+                yield pull, [c * g + more for c, g, more in zip(numbers, gs, beside, strict=True)]
+
+    def of_scaled(self, name: str) -> Iterator[Part]:
+        """m or v made of such a gradient."""
+        for (pull, gradients), (mistake, line) in itertools.product(self.scaled(), self.lines[name]):
+            if SHOWS_G.search(line) and self.fitting(name, line, name, [g[None] for g in gradients]).size:
+                yield self.made(line, gradients, self.said(frozenset({mistake, SCALED})), pull)
 
     def moment(self, name: str, thorough: bool) -> list[Part]:
         """The ways in which m or v agrees on all probes but the one with the defaults."""
@@ -435,7 +448,7 @@ class _Search:
             ways += self.kept(name, stacks)
         if thorough and name == "m" and not ways:
             ways += self.beside()
-        return ways
+        return ways or [*self.of_scaled(name)] if thorough else ways
 
     def handed_on(self, name: str) -> list[Way]:
         """What may stand in the state for m or v if not itself: what is made of it later."""
@@ -538,7 +551,7 @@ class _Search:
             return Diagnosis(self.ordered(mistakes | told), (*unknown, STEP))
         decaying, bare = twins
         space = spaces[decaying] | {"update": self.probes[bare].out["theta"]}
-        losses = [loss for loss in self.left_of_theta({decaying: space}) if not loss.late]
+        losses = list(self.left_of_theta({decaying: space}))
         if not unknown and all(self.is_one_number(scale) for scale in scales):
             mistakes |= {"step_scaled"}
         else:
@@ -580,11 +593,14 @@ class _Search:
         """The ways to write step and update that give θ where there is no decay, the fewest mistakes first."""
         pairs = zip(self.probes, spaces, strict=True)
         probes = [(probe, _Steps(self.lines, space)) for probe, space in pairs if not probe.decays]
-        telling, steps = next((pair for pair in probes if np.isfinite(pair[0].out["theta"]).any()), probes[0])
-        places = steps.looked_up(telling.out["theta"], self.allowed(telling.out["theta"]))
+        places = np.zeros((1, len(STEP_PARTS)), dtype=int)  # what is no number anywhere does not tell ways apart
+        telling = [pair for pair in probes if not np.isnan(pair[0].out["theta"]).all()]
+        if telling:
+            probe, steps = min(telling, key=lambda pair: not np.isfinite(pair[0].out["theta"]).any())
+            places = steps.looked_up(probe.out["theta"], self.allowed(probe.out["theta"]))
         for probe, steps in probes:
             places = places[self.agree(steps.updated(places), probe, "theta")]
-        likely_first = places[np.argsort((places > 0).sum(axis=1), kind="stable")]
+        likely_first = places[np.lexsort((*places.T[::-1], (places > 0).sum(axis=1)))]
         choices = (dict(zip(STEP_PARTS, map(int, place), strict=True)) for place in likely_first)
         likely = list(itertools.islice(filter(self.uses_its_eps, choices), MOST_STEPS))
         return sorted(likely, key=lambda choice: len(self.told(choice)))
@@ -719,6 +735,7 @@ class _Search:
         """The mistakes in the order of the algorithm's lines: what comes first spoils what comes after."""
         order = ["hats_returned", "state_not_returned"]
         order += [id for line in LINE_ORDER for ids, _ in self.lines[line] for id in ids.split(JOIN)]
-        order += [*self.places.values(), *(mistake for line in DECAY_ORDER for mistake, _ in self.lines[line])]
+        order += self.places.values()
+        order += [id for line in DECAY_ORDER for ids, _ in self.lines[line] for id in ids.split(JOIN)]
         order += [*(whole for _, whole in self.together), self.default_mistake]
         return tuple(sorted(self.said(mistakes), key=order.index))

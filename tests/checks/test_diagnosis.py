@@ -37,9 +37,12 @@ def of_one_part(question: str) -> Iterator[tuple[set[str], Change]]:
 
 
 def merged(changes: Sequence[Change]) -> Change | None:
-    """One change that makes all of these; None if two of them rewrite the same part."""
+    """One change that makes all of these; None if two of them rewrite the same part, or a decay is nowhere."""
     names = [name for change in changes for name in change]
-    return {n: text for change in changes for n, text in change.items()} if len(set(names)) == len(names) else None
+    change = {name: text for each in changes for name, text in each.items()}
+    without_decay = change.get("place", "nowhere" if "late" in change else "") == "nowhere"
+    unused = without_decay and {"pull", "factor"} & set(change)
+    return change if len(set(names)) == len(names) and not unused else None
 
 
 def pairs(question: str) -> list[tuple[set[str], Change]]:
@@ -110,7 +113,7 @@ def test_combinations_of_mistakes_are_named(question: str, size: int) -> None:
             other.append((expected, found, change))
     # One: some mistakes hide each other, as a decay of the gradient hides in which place it acts.
     assert len(other) <= 1, other
-    assert exact >= (0.9 if size == 2 else 0.7) * SAMPLE  # a third mistake is often hidden by the others
+    assert exact >= (0.9 if size == 2 else 0.85) * SAMPLE  # a third mistake is often hidden by the others
 
 
 def test_pairs_are_thousands() -> None:
@@ -231,7 +234,7 @@ def test_a_rule_with_an_unknown_mistake_is_told_so() -> None:
 STRANGE = {  # by the part: ways to write it that are in no catalogue; R is the right way
     "t": ["R + 7"],
     "grad": ["R.tanh()", "R.sinh()"],
-    "m": ["(R).tanh()", "1.3 * (R)", "R + 0.01", "beta1 * state.m + 0.37 * g"],
+    "m": ["(R).tanh()", "1.3 * (R)", "R + 0.01"],
     "v": ["(R) * 1.7", "R + 0.01", "(R).tanh()"],
     "m_hat": ["(R) * 1.3", "(R).tanh()", "R + 0.02"],
     "v_hat": ["(R) * 1.7", "(R) ** 1.5"],

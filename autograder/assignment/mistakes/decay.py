@@ -45,6 +45,7 @@ DECAY_MISTAKES = (
         "here the decay factor is used as it stands, without η.",
         (RULES, [{"factor": "lr"}]),
         (ADAMW, [{"factor": CORRECTED}, {"factor": "lr / (1 - beta1**t)"}]),
+        (DECOUPLED, [{"pull": "theta - theta / (1 + lr * DECAY)"}]),
     ),
     mistake(
         "decay_in_denominator",

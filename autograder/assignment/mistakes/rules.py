@@ -117,6 +117,7 @@ RULE_MISTAKES = (
         "momentum_weights",
         "The two weights in m do not add up to one: m is an average of what it was and of the new gradient.",
         (RULES, [{"m": "beta1 * state.m + beta1 * g"}, {"m": "(1 - beta1) * state.m + (1 - beta1) * g"}]),
+        (RULES, [{"m": f"{old} * state.m + 0.5 * g"} for old, _ in AVERAGES]),  # or any other number
         (SGDW, [{"m": "state.m + beta1 * g"}]),
         (ADAMS, [{"m": "state.m + (1 - beta1) * g"}]),
     ),
