@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Callable
@@ -35,7 +36,7 @@ from adamw_pset.checks.run_answer import observe
 from adamw_pset.checks.verdicts import CheckFailed, NotAnswered, check, judge, numbers, single, summary
 from adamw_pset.cli import main
 from autograder.assignment import worked_numbers
-from autograder.assignment.answer_sources import compiled, reference, textbook
+from autograder.assignment.answer_sources import RULES, compiled, reference, textbook
 from autograder.assignment.leaks import solution_lines
 from autograder.assignment.mistakes import CATALOGUE, SENTENCES, known
 from autograder.assignment.questions import ALL, QUESTIONS
@@ -74,6 +75,14 @@ def test_the_table_of_mistakes(capsys: pytest.CaptureFixture[str]) -> None:
         print("\nmistake                       questions  named as")
         for entry in CATALOGUE:
             print(f"{entry.id:30}{len(entry.variants):<11}{entry.sentence[:90]}")
+        for question in RULES:
+            ways = {line: len(found) for line, found in numbers()["questions"][question]["lines"].items()}
+            ways["place"] = len(numbers()["questions"][question]["places"])
+            parts = ", ".join(f"{line} {count}" for line, count in ways.items())
+            print(
+                f"\n{question}: ways to write each part: {parts};\nof their {math.prod(ways.values()):.0e} "
+                "combinations each is named by its parts, as far as they show in the numbers"
+            )
 
 
 def test_points_and_credit() -> None:
