@@ -318,8 +318,8 @@ PUBLIC = [
 
 
 GIVEN = f"""
-def sgd(theta, grad, state, *, lr, beta1=1.0):
-    m = (1-beta1)*state.m + beta1*grad
+def sgd(theta, grad, state, *, lr, l2=0.0, beta1=1.0):
+    m = (1-beta1)*state.m + beta1*(grad + l2*theta)
     return theta - lr*m, State(state.t+1, m, state.v)
 
 def adam(theta, grad, state, *, lr, beta1=0.9, beta2=0.999, eps=1e-8):
