@@ -105,15 +105,15 @@ def _trials(decay: str, adaptive: bool) -> Callable[[Generator], list[Input]]:
             trial("several steps from a state of zeros", 4, [3], 1.0, hyper()),
             trial("a decay of 0", 3, [3], 0.6, hyper(**{decay: 0.0}, **large)),
             decaying,
-            trial("small gradients", 3, [2, 1], 4e-3, hyper(**small)),
-            defaults,
-            trial("large gradients and a decay of 0", 1, [2, 2], 12.0, hyper(**{decay: 0.0}), given=True),
             {  # the same, so that what differs is what the decay does
                 **decaying,
                 "name": "that state and a decay of 0",
                 "grads": decaying["grads"][:1],
                 "hyper": decaying["hyper"] | {decay: 0.0},
             },
+            trial("small gradients", 3, [2, 1], 4e-3, hyper(**small)),
+            defaults,
+            trial("large gradients and a decay of 0", 1, [2, 2], 24.0, hyper(**{decay: 0.0}), given=True),
         ]
 
     return draw

@@ -200,7 +200,7 @@ def unknown(change: Callable[..., Any]) -> Callable[..., Any]:
         (lambda new, s, old, h: (new - 7 * h["weight_decay"] * old**5, s), "What θ loses beside the step is wrong"),
         (
             lambda new, s, old, h: (new - 7 * h["weight_decay"] * old**5, s),
-            "right in the trials “a decay of 0”, “large grad",
+            "right in the trials “a decay of 0”, “that state",
         ),
         (lambda new, s, old, h: (new + 0.01, s), "The step of θ, with this t, m and v and a decay of 0, is wrong"),
         (lambda new, s, old, h: (new + 0.01, s), "No trial is all right. For one, in step 1 θ[0] is"),
