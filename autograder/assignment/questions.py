@@ -92,7 +92,7 @@ def _trials(decay: str, adaptive: bool) -> Callable[[Generator], list[Input]]:
             if given:
                 ratio = rng.permuted(np.resize([0.3, 3.0], np.prod(shape))).reshape(shape)  # v below and above g²
                 v = np.round(ratio * rng.uniform(0.7, 1.4, shape) * np.square(grads[0]), 4)
-                start = {"t": 5, "m": _signed(rng, 0.3, 1.5, *shape), "v": (v if adaptive else 0 * v).tolist()}
+                start = {"t": 5, "m": _signed(rng, 1.2, 2.4, *shape), "v": (v if adaptive else 0 * v).tolist()}
             return {"name": name, "theta": theta, "grads": grads, "start": start, "hyper": values}
 
         small = {"eps": 5e-3} if adaptive else {}

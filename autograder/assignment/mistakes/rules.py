@@ -469,6 +469,11 @@ RULE_MISTAKES = (
         (ADAMS, [{"step": f"{lr} * m_hat / denominator"} for lr in OTHER_LR]),
     ),
     mistake(
+        "step_clipped",
+        "The step is clipped: what it is divided by bounds it well enough, and it is taken as it comes out.",
+        (ADAMS, [{"theta": "KEEP - (STEP).clip(-lr, lr)"}]),
+    ),
+    mistake(
         "step_scaled",
         "The step goes the right way and is too long or too short, by one factor for all coordinates: look at what η "
         "is multiplied by.",
