@@ -2,7 +2,9 @@
 
 A rule's first step from a given state shows t, m, v and θ.  t, m and v are told from the state alone; the step
 from θ where the decay is 0, with the m and v that this rule made; the decay from what is left of θ elsewhere.
-For each part there is a list of ways to write it, each with the mistake that it is ("" if it is none).
+For each part there is a list of ways to write it, each with the mistake that it is ("" if it is none); the weights in
+m and v, where they are fixed numbers, are solved for.  Where no way gives the step, two probes that differ in the
+decay alone still show the decay; and nothing is said that an unknown m or v may hide.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The catalogue of misconceptions: each a wrong answer as code, and the one sentence that names it.
 
-A mistake may have several variants: one idea, written in different ways, under one sentence.  The
-sentence is what a student reads at midnight.  It says what went wrong and where to look, never the
+A mistake may have several variants: one idea, written in different ways, under one sentence.  A change
+that stands under two mistakes makes both.  The sentence is what a student reads at midnight.  It says what went wrong and where to look, never the
 line that is asked for; {...} in it is filled with what was observed.
 """
 
