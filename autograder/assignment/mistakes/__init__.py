@@ -1,8 +1,8 @@
 """The catalogue of misconceptions: each a wrong answer as code, and the one sentence that names it.
 
 A mistake may have several variants: one idea, written in different ways, under one sentence.  A change
-that stands under two mistakes makes both.  The sentence is what a student reads at midnight.  It says what went wrong and where to look, never the
-line that is asked for; {...} in it is filled with what was observed.
+that stands under two mistakes makes both.  The sentence is what a student reads at midnight.  It says what
+went wrong and where to look, never the line that is asked for; {...} in it is filled with what was observed.
 """
 
 from __future__ import annotations
