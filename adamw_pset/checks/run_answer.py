@@ -377,7 +377,7 @@ def _called_otherwise(missing: list[str], others: list[str]) -> str:
     if not all(found.values()):
         return ""
     pairs = [f"'{name}', not '{other}'" for name, other in found.items() if other != "betas"]
-    return " and ".join(pairs + ["'beta1' and 'beta2', not 'betas'"] * ("betas" in found.values()))
+    return "; ".join(pairs + ["'beta1' and 'beta2', not 'betas'"] * ("betas" in found.values()))
 
 
 def where(error: BaseException, function: Callable[..., Any]) -> str:

@@ -159,7 +159,7 @@ def divides(theta, grad, state, **hyper):  # type: ignore[no-untyped-def]
             "adamw",
             lambda theta, grad, state, learning_rate=1e-3, b1=0.9, b2=0.999, epsilon=1e-8, wd=0.01: 0,
             CheckFailed,
-            "'lr', not 'learning_rate' and 'weight_decay', not 'wd' and 'beta1', not 'b1' and 'beta2', not 'b2' and",
+            "'lr', not 'learning_rate'; 'weight_decay', not 'wd'; 'beta1', not 'b1'; 'beta2', not 'b2'; 'eps', not",
         ),
         (
             "adam_l2",
