@@ -233,18 +233,13 @@ class _Search:
         self.usual = [probe for probe in self.probes if probe.usual]
         self.counted = self.told_of_t()
         self.times = [self.timed([probe.given["old_t"] + 1 for probe in self.probes])]
+        if self.counted == "t_counted_too_often":  # perhaps by the coordinates, one after the other
+            numbers = [np.arange(probe.out["theta"].size).reshape(probe.out["theta"].shape) for probe in self.probes]
+            self.times.append(
+                self.timed([probe.given["old_t"] + 1 + n for probe, n in zip(self.probes, numbers, strict=True)])
+            )
         if self.counted != "":  # what uses t may use the one that is handed on, or the right one
             self.times.append(self.timed([probe.out["t"] for probe in self.probes]))
-        if self.counted == "t_counted_too_often":  # by the coordinates, one after the other
-            thetas = [probe.out["theta"] for probe in self.probes]
-            self.times.append(
-                self.timed(
-                    [
-                        probe.given["old_t"] + 1 + np.arange(theta.size).reshape(theta.shape)
-                        for probe, theta in zip(self.probes, thetas, strict=True)
-                    ]
-                )
-            )
         for name in FIXED:
             self.lines |= self.with_fixed_numbers(name)
         self.gradients_of: dict[bool, Gradients] = {}
@@ -346,7 +341,7 @@ class _Search:
             second = self.moment("v", thorough) if self.adaptive else [self.as_seen("v")]
             if first and second:
                 break
-        if self.adaptive and not any(SCALED in part.mistakes for part in second):
+        if self.adaptive and not any(SCALED in part.mistakes or part.pull == UNSEEN for part in second):
             first = [part for part in first if SCALED not in part.mistakes]
         unknown = tuple(HANDED_ON.format(name) for name, ways in (("m", first), ("v", second)) if not ways)
         pairs = itertools.product(first or self.not_known("m"), second or self.not_known("v"))

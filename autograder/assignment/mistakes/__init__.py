@@ -44,10 +44,10 @@ def wrong_parts(question: str, name: str) -> Iterator[tuple[str, str]]:
 
 def ways(question: str, name: str) -> dict[str, str]:
     """The wrong ways to write a part, and the mistakes that each makes, joined."""
-    made: dict[str, str] = {}
+    made: dict[str, dict[str, None]] = {}
     for mistake, text in wrong_parts(question, name):
-        made[text] = f"{made[text]}{JOIN}{mistake}" if text in made else mistake
-    return made
+        made.setdefault(text, {})[mistake] = None
+    return {text: JOIN.join(mistakes) for text, mistakes in made.items()}
 
 
 def covered(question: str) -> tuple[dict[str, list[str]], list[tuple[Change, str]]]:
