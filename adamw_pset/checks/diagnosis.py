@@ -315,7 +315,7 @@ class _Search:
     # --- m and v ---
 
     def with_fixed_numbers(self, name: str) -> dict[str, list[Way]]:
-        """The lines of m or v and of its correction, with the numbers that stand in them in the place of β."""
+        """The lines of m or v and of its correction, with numbers in them in the place of β and ε."""
         probe, space = self.probes[0], self.times[0][0]
         numbers = []
         for g in (space["grad"], space["grad"] + space["pulled"][0, 0]):
@@ -332,6 +332,12 @@ class _Search:
                 for stands_for, number in numbers
                 if re.search(rf"\b{stands_for}\b", way)
             ]
+        fixed[name] += [
+            (f"{ids}{JOIN}{mistake}", re.sub(r"\beps\b", number, way))
+            for ids, way in self.lines[name]
+            for mistake, number in self.lines["eps"][1:]
+            if re.search(r"\beps\b", way)
+        ]
         return fixed
 
     def moments(self, depths: tuple[bool, ...]) -> tuple[list[tuple[Part, Part]], tuple[str, ...]]:
