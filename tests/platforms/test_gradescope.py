@@ -24,7 +24,7 @@ from autograder.platforms import gradescope
 from autograder.sandbox import sandbox, without_namespaces
 
 CODE = [question for question in ALL if question.kind != "written"]
-TIMES_LR = next(source for entry, _, source in known("adamw") if entry.id == "decay_times_lr")
+TIMES_LR = next(source for mistakes, _, source in known("adamw") if mistakes == "decay_times_lr")
 
 
 def findings(**changed: Finding) -> dict[str, Finding]:

@@ -24,7 +24,7 @@ pytest.importorskip("latex2mathml", reason="pip install -e .[autograder]")
 
 from adamw_pset.checks import verdicts
 from autograder.__main__ import main
-from autograder.assignment.mistakes import known
+from autograder.assignment.mistakes import SENTENCES, known
 from autograder.assignment.questions import ALL, QUESTIONS
 from autograder.grading import batch, grade
 from autograder.grading.finding import BY_HAND, GRADED, NOT_GRADED, Finding
@@ -263,7 +263,7 @@ def test_every_colour_of_text_can_be_read() -> None:
 
 
 def wrong_part(values: Any = (-1.1, -1.2, -1.3, None)) -> Part:
-    said = next(entry.sentence for entry, _, _ in known("adamw") if entry.id == "decay_times_lr")
+    said = SENTENCES["decay_times_lr"]
     return part("adamw", Finding(GRADED, "decay_times_lr", said, json.dumps([0, 2, list(values)])), RIGHT["adamw"])
 
 
@@ -355,7 +355,7 @@ def adamw(theta, grad, state, *, lr, weight_decay, beta1=0.9, beta2=0.999, eps=1
 """
 HIDDEN_OR_NOT = {
     **{
-        name: (name, next(s for entry, _, s in known(name) if entry.id == mistake))
+        name: (name, next(s for mistakes, _, s in known(name) if mistakes == mistake))
         for name, mistake in (
             ("adamw", "decay_times_lr"),
             ("adam_l2", "t_not_counted"),
