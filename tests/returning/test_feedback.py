@@ -23,7 +23,9 @@ from autograder.grading.seed import secret_seed
 pytest.importorskip("latex2mathml", reason="pip install -e .[autograder]")
 
 from adamw_pset.checks import verdicts
+from adamw_pset.checks.run_answer import observe
 from autograder.__main__ import main
+from autograder.assignment.answer_sources import compiled
 from autograder.assignment.mistakes import SENTENCES, known
 from autograder.assignment.questions import ALL, QUESTIONS
 from autograder.grading import batch, grade
@@ -396,6 +398,8 @@ def test_no_hidden_number_is_on_a_page(question: str, source: str, box: Sandbox)
         first = inputs[0]
         hidden |= numbers_in(sum(first["theta"]) * 1000 + sum(first["grads"][0]))
     public = grade.verdicts.numbers()["questions"][question]
+    shown = observe(public["kind"], public["inputs"], compiled(question, source)).records  # by the answer, anew
+    hidden -= numbers_in([{name: array.tolist() for name, array in record.items()} for record in shown])
     hidden -= numbers_in([public["inputs"], public["expected"]])  # a threshold, a shape: the same for all
     assert hidden
     assert [number for number in hidden if re.search(rf"(?<![\d.]){re.escape(number)}(?!\d)", text)] == []
