@@ -291,7 +291,7 @@ class _Search:
 
     def enough(self, diagnosis: Diagnosis) -> float:
         """How many mistakes make another diagnosis no better than this one."""
-        if diagnosis.unknown:
+        if {STEP, DECAY}.intersection(diagnosis.unknown):  # which others may explain
             return math.inf
         return len(diagnosis.mistakes) + self.is_vague(diagnosis)
 
@@ -319,8 +319,8 @@ class _Search:
         probe, space = self.probes[0], self.times[0][0]
         numbers = []
         for g in (space["grad"], space["grad"] + space["pulled"][0, 0]):
-            terms = np.stack([space[f"old_{name}"].ravel(), (g ** (1 + (name == "v"))).ravel()], axis=1)
-            seen = np.broadcast_to(probe.out[name], g.shape).ravel()
+            old, seen = (np.broadcast_to(value, g.shape).ravel() for value in (space[f"old_{name}"], probe.out[name]))
+            terms = np.stack([old, (g ** (1 + (name == "v"))).ravel()], axis=1)
             weights = np.linalg.lstsq(terms, seen)[0] if np.isfinite(seen).all() else ()
             pairs = zip(FIXED[name], weights, strict=False)  # less 0 and 1: those are lines of their own
             numbers += [(stands_for, f"{number:.6g}") for stands_for, number in pairs if 0.01 < number < 0.9999]
@@ -470,7 +470,8 @@ class _Search:
         for probe, timed, gs in zip(self.probes, self.times[-1], stacks, strict=True):
             if probe.usual and left.size:
                 space = probe.given | {name: self.line(line, probe, gs[left]), "t": timed["t"]}
-                left = left[self.agree(np.asarray(_value(hand_on, space)), probe, name)]
+                handed_on = np.broadcast_to(_value(hand_on, space), gs[left].shape)
+                left = left[self.agree(handed_on, probe, name)]
         return left
 
     def made(self, line: str, gradients: list[Array], mistakes: frozenset[str], pull: Pull) -> Part:

@@ -110,8 +110,8 @@ RULE_MISTAKES = (
         "first_gradient_whole",
         "In the first step m or v takes in all of the gradient: its weights are the same in every step, and the zeros "
         "that it begins from count.",
-        (RULES, [{"m": f"{old} * state.m + (1 if state.t == 0 else {new}) * g"} for old, new in AVERAGES]),
-        (ADAMS, [{"v": "beta2 * state.v + (1 if state.t == 0 else 1 - beta2) * g**2"}]),
+        (RULES, [{"m": f"{old} * state.m + ({new} + (1 - {new}) * (state.t == 0)) * g"} for old, new in AVERAGES]),
+        (ADAMS, [{"v": "beta2 * state.v + (1 - beta2 + beta2 * (state.t == 0)) * g**2"}]),
     ),
     mistake(
         "momentum_weights",
