@@ -369,7 +369,7 @@ class _Search:
         return sum(pull not in (at_home, UNSEEN) for pull in both)
 
     def as_seen(self, name: str) -> Part:
-        values = [probe.out[name] for probe in self.probes]
+        values = [np.broadcast_to(probe.out[name], probe.out["theta"].shape) for probe in self.probes]
         return Part(frozenset(), UNSEEN, values, [probe.given["grad"] for probe in self.probes])
 
     def not_known(self, name: str) -> list[Part]:

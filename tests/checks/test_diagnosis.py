@@ -278,3 +278,15 @@ def test_what_is_said_beside_an_unknown_part_is_true(question: str) -> None:
             assert set(found.unknown) <= IN_PARTS.get(name, {STEP} if name not in ("pull", "factor") else {DECAY, M, V})
         assert all(f"{unknown} is wrong, and by no mistake that is known here" in said for unknown in found.unknown)
     assert not false
+
+
+@pytest.mark.parametrize(
+    "handed_on",
+    ["(10**9, state.m, state.v)", "(theta, m.sum(), v.sum())", "(v * float('inf'), 0 * m, t)", "(m, 0 * v, -1)"],
+)
+@pytest.mark.parametrize("question", ["adamw", "adam_l2"])
+def test_something_is_said_of_any_state(question: str, handed_on: str) -> None:
+    source = textbook(question).replace("State(t, m, v)", handed_on)
+    found, seen = named(question, compiled(question, source))
+    assert found
+    assert seen.records
